@@ -1,0 +1,248 @@
+// Package casefile folds the journal of a case into its state.
+//
+// Fold is pure and total: the same entries give the same Case in every
+// service, unknown events are kept and ignored, and folding a prefix gives the
+// case as it was known then. There is no other truth about a case.
+package casefile
+
+import (
+	"time"
+
+	"tocsin.dev/pkg/event"
+)
+
+// Entry is an event with its place in the journal.
+type Entry struct {
+	// Seq is the sequence of the event in the stream CASES.
+	Seq uint64 `json:"seq"`
+	event.Event
+}
+
+// Status is where a case stands.
+type Status string
+
+// The states of a case.
+const (
+	StatusOpen   Status = "open"
+	StatusClosed Status = "closed"
+)
+
+// Case is the state of one case after the event Seq.
+type Case struct {
+	Org    string
+	Number string
+	// Seq is the sequence of the last event folded; the next append expects it.
+	Seq uint64
+	// OpenedAt and ChangedAt are the instants of the first and the last event.
+	OpenedAt  time.Time
+	ChangedAt time.Time
+	Status    Status
+
+	Declared   *event.CaseDeclared
+	DeclaredBy event.Actor
+	Closed     *event.CaseClosed
+
+	// Facts holds the statement in force for every key.
+	Facts map[string]Fact
+	// FactHistory holds every statement in the order it was made.
+	FactHistory []Fact
+
+	Risk   *event.RiskAssessed
+	RiskBy event.Actor
+	// RiskAt is when the assessment was made.
+	RiskAt time.Time
+
+	// AcceptedAlerts are the alerts a person put into the case; Linked are those
+	// that intake has confirmed.
+	AcceptedAlerts []string
+	Linked         map[string]event.AlertLinked
+
+	// Exposure is the latest statement of what was exposed.
+	Exposure *Statement
+	// Sealed are the sealed revisions in order; Refused maps a statement to the reason.
+	Sealed  []Sealed
+	Refused map[string]string
+
+	Duties map[string]*Duty
+
+	// Texts holds the latest version of every text by its key.
+	Texts map[event.TextKey]*Text
+	// Writers are the ids of everybody who wrote any version of any text.
+	Writers map[string]bool
+	// Approvals are all signed approvals in order. Whether one still stands
+	// is asked by Standing.
+	Approvals []Approved
+
+	// Orders are the dispatch orders in order.
+	Orders []*Order
+
+	// Unknown are events of types that this build does not know.
+	Unknown []Entry
+}
+
+// Fact is a statement with who made it and when.
+type Fact struct {
+	event.FactStated
+	Seq      uint64
+	EventID  string
+	StatedBy event.Actor
+	StatedAt time.Time
+}
+
+// Statement is an exposure statement with its event id.
+type Statement struct {
+	event.ExposureStated
+	EventID  string
+	StatedBy event.Actor
+	StatedAt time.Time
+}
+
+// Sealed is a sealed revision with when it was sealed.
+type Sealed struct {
+	event.ScopeSealed
+	SealedAt time.Time
+}
+
+// Text is the latest version of one text of the wording set.
+type Text struct {
+	event.WordingDrafted
+	Writer    string
+	WrittenAt time.Time
+	// Rejected is the reason the latest version was sent back, or empty.
+	Rejected string
+}
+
+// Approved is a signed approval with when it entered the journal.
+type Approved struct {
+	event.WordingApproved
+	Seq        uint64
+	ApprovedBy event.Actor
+}
+
+// DutyState is where a duty stands.
+type DutyState string
+
+// The states of a duty.
+const (
+	DutyOpen    DutyState = "open"
+	DutyMissed  DutyState = "missed"
+	DutyMet     DutyState = "met"
+	DutyWaived  DutyState = "waived"
+	DutyDropped DutyState = "dropped"
+)
+
+// Duty is a duty with everything that happened to it.
+type Duty struct {
+	event.Duty
+	State    DutyState
+	OpenedAt time.Time
+	// Reminded is the smallest HoursLeft already announced for the present due instant; 0 if none.
+	Reminded int
+	// Changes are the moves of the due instant, oldest first.
+	Changes []event.DutyChanged
+	Met     *event.DutyMet
+	Waived  *event.DutyWaived
+	// MissedDue is the due instant that was announced as missed.
+	MissedDue *time.Time
+	// Why is the reason given when it was dropped.
+	Why string
+}
+
+// OrderState is where a dispatch order stands.
+type OrderState string
+
+// The states of an order.
+const (
+	OrderPlaced    OrderState = "ordered"
+	OrderPlanned   OrderState = "planned"
+	OrderPaused    OrderState = "paused"
+	OrderStopped   OrderState = "stopped"
+	OrderRefused   OrderState = "refused"
+	OrderCompleted OrderState = "completed"
+)
+
+// Order is a dispatch order with what became of it.
+type Order struct {
+	event.DispatchOrdered
+	OrderedBy event.Actor
+	OrderedAt time.Time
+	State     OrderState
+	// Stopped is set once a person stopped it, even when it completes.
+	Stopped  bool
+	Planned  *event.DispatchPlanned
+	Tally    *event.Tally
+	Blocked  *event.DispatchBlocked
+	Refused  *event.ApprovalRefused
+	EndedAt  time.Time
+	PausedBy string
+}
+
+// Latest returns the newest sealed revision, or nil.
+func (c *Case) Latest() *Sealed {
+	if len(c.Sealed) == 0 {
+		return nil
+	}
+	return &c.Sealed[len(c.Sealed)-1]
+}
+
+// Revision returns the sealed revision with the number, or nil.
+func (c *Case) Revision(n int) *Sealed {
+	for i := range c.Sealed {
+		if c.Sealed[i].Revision == n {
+			return &c.Sealed[i]
+		}
+	}
+	return nil
+}
+
+// Order returns the order with the id, or nil.
+func (c *Case) Order(id string) *Order {
+	for _, o := range c.Orders {
+		if o.Order == id {
+			return o
+		}
+	}
+	return nil
+}
+
+// Approval returns the approval with the id, or nil.
+func (c *Case) Approval(id string) *Approved {
+	for i := range c.Approvals {
+		if c.Approvals[i].Approval.ID == id {
+			return &c.Approvals[i]
+		}
+	}
+	return nil
+}
+
+// NextDue returns the earliest due instant of the open duties, or nil.
+func (c *Case) NextDue() *Duty {
+	var next *Duty
+	for _, d := range c.Duties {
+		if (d.State != DutyOpen && d.State != DutyMissed) || d.Due == nil {
+			continue
+		}
+		if next == nil || d.Due.Before(*next.Due) || (d.Due.Equal(*next.Due) && d.ID < next.ID) {
+			next = d
+		}
+	}
+	return next
+}
+
+// Stale says in one line why an approval no longer covers the case as it
+// stands, or returns "" while it does. It compares words, list and time; the
+// signature is the sender's to verify.
+func (c *Case) Stale(a event.Approval, now time.Time) string {
+	switch latest := c.Latest(); {
+	case now.After(a.ValidUntil):
+		return "the approval ran out at " + a.ValidUntil.UTC().Format("2 January 2006 15:04 UTC")
+	case latest == nil || latest.Digest != a.ScopeDigest || latest.Revision != a.Revision:
+		return "the list of people is no longer the one that was approved"
+	}
+	for _, t := range a.Texts {
+		if now := c.Texts[t.TextKey]; now == nil || now.Digest != t.Digest {
+			return "the text " + t.TextKey.String() + " was changed after the approval"
+		}
+	}
+	return ""
+}

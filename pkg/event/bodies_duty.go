@@ -1,0 +1,102 @@
+package event
+
+import "time"
+
+// Duty is something the law (or a contract, or the organisation's own promise)
+// demands, as computed by package law from the facts known at the time.
+type Duty struct {
+	// ID is stable for a rule and an addressee within a case.
+	ID      string `json:"id"`
+	Rule    string `json:"rule"`
+	Version string `json:"version"`
+	// Status is "in-force", "adopted-not-effective", "proposed", "guidance" or "contract".
+	Status string `json:"status"`
+	// Hardness is "statutory", "guide", "contract" or "internal".
+	Hardness string `json:"hardness"`
+	Title    string `json:"title"`
+	// To is who must be told, in words.
+	To string `json:"to"`
+	// ToKind is "regulator", "people", "controller", "media", … for programs.
+	ToKind   string `json:"to_kind"`
+	Citation string `json:"citation"`
+	// Due is the earliest defensible due instant in UTC; nil if the law names no number.
+	Due *time.Time `json:"due,omitempty"`
+	// DueLocal is Due in the addressee's zone, RFC 3339 with offset.
+	DueLocal string `json:"due_local,omitempty"`
+	Zone     string `json:"zone,omitempty"`
+	// Standard is the law's own words class, such as "without undue delay".
+	Standard string `json:"standard,omitempty"`
+	// Target is an internal target, shown as such and never as law.
+	Target     *time.Time `json:"target,omitempty"`
+	Stage      string     `json:"stage,omitempty"`
+	Readings   []Reading  `json:"readings,omitempty"`
+	Derivation []Step     `json:"derivation,omitempty"`
+	// Doubts are what the rule record itself is unsure of.
+	Doubts     []string `json:"doubts,omitempty"`
+	Confidence string   `json:"confidence,omitempty"`
+}
+
+// Reading is one defensible way to compute the due instant.
+type Reading struct {
+	ID      string    `json:"id"`
+	Due     time.Time `json:"due"`
+	Reason  string    `json:"reason"`
+	Primary bool      `json:"primary,omitempty"`
+}
+
+// Step is one step of a derivation: fact, anchor, rule, period, calendar or instant.
+type Step struct {
+	Kind  string `json:"kind"`
+	Text  string `json:"text"`
+	Value string `json:"value,omitempty"`
+	// Source is where the step comes from: an event id, a citation, a calendar version.
+	Source string `json:"source,omitempty"`
+	Steps  []Step `json:"steps,omitempty"`
+}
+
+// DutyOpened says that a duty applies.
+type DutyOpened struct {
+	Duty Duty `json:"duty"`
+}
+
+// DutyChanged says that facts or rules moved a duty. Why is one line for people.
+type DutyChanged struct {
+	Duty   Duty       `json:"duty"`
+	WasDue *time.Time `json:"was_due,omitempty"`
+	Why    string     `json:"why"`
+}
+
+// DutyDropped says that a duty no longer applies.
+type DutyDropped struct {
+	Duty string `json:"duty"`
+	Why  string `json:"why"`
+}
+
+// DutyDueSoon is a reminder: fewer than HoursLeft hours remain.
+type DutyDueSoon struct {
+	Duty      string    `json:"duty"`
+	Due       time.Time `json:"due"`
+	HoursLeft int       `json:"hours_left"`
+}
+
+// DutyMissed says that the due instant passed and the duty was not met.
+type DutyMissed struct {
+	Duty string    `json:"duty"`
+	Due  time.Time `json:"due"`
+}
+
+// DutyMet records that a person fulfilled the duty, with the evidence.
+type DutyMet struct {
+	Duty string `json:"duty"`
+	// MetAt is when the addressee was told.
+	MetAt    time.Time `json:"met_at"`
+	Evidence string    `json:"evidence"`
+	// LateReason is demanded when MetAt is after the due instant (GDPR Art. 33(1)).
+	LateReason string `json:"late_reason,omitempty"`
+}
+
+// DutyWaived records a person's decision that the duty need not be met, with the reason.
+type DutyWaived struct {
+	Duty   string `json:"duty"`
+	Reason string `json:"reason"`
+}

@@ -1,0 +1,79 @@
+package event
+
+import "time"
+
+// TextKey names one text of a wording set.
+type TextKey struct {
+	// Audience is "people", "guardians", "partners" or "public".
+	Audience string `json:"audience"`
+	// Channel is "email", "sms", "letter" or "page".
+	Channel string `json:"channel"`
+	// Language is a BCP 47 tag such as "en-GB" or "sv".
+	Language string `json:"language"`
+}
+
+// String returns "audience/channel/language".
+func (k TextKey) String() string { return k.Audience + "/" + k.Channel + "/" + k.Language }
+
+// WordingDrafted is a new version of one text. The body is a template with
+// merge fields, so it holds no personal data.
+type WordingDrafted struct {
+	TextKey
+	// Version counts from 1 for each key.
+	Version int    `json:"version"`
+	Subject string `json:"subject,omitempty"`
+	// Body is Markdown with merge fields from package wording's closed list.
+	Body string `json:"body"`
+	// Digest is wording.Digest over key, subject and body.
+	Digest string `json:"digest"`
+}
+
+// WordingRejected sends a text back to its writer.
+type WordingRejected struct {
+	TextKey
+	Digest string `json:"digest"`
+	Reason string `json:"reason"`
+}
+
+// Approval is the statement an approver signs: exactly these words, this
+// sealed list, these channels, within this window.
+type Approval struct {
+	ID   string `json:"id"`
+	Org  string `json:"org"`
+	Case string `json:"case"`
+	// Kind is the kind of notice: "first", "supplement" or "correction".
+	Kind string `json:"kind"`
+	// Texts are all texts that may be sent, each with its digest.
+	Texts []ApprovedText `json:"texts"`
+	// Revision and ScopeDigest name the sealed list.
+	Revision    int      `json:"revision"`
+	ScopeDigest string   `json:"scope_digest"`
+	Channels    []string `json:"channels"`
+	// Duties are the ids of the duties that the notice fulfils.
+	Duties     []string  `json:"duties,omitempty"`
+	ValidFrom  time.Time `json:"valid_from"`
+	ValidUntil time.Time `json:"valid_until"`
+	Approver   string    `json:"approver"`
+	Role       string    `json:"role"`
+	ApprovedAt time.Time `json:"approved_at"`
+	// Policy names the organisation's approval policy under which this yes counts.
+	Policy string `json:"policy,omitempty"`
+}
+
+// ApprovedText is one text of an approval.
+type ApprovedText struct {
+	TextKey
+	Digest string `json:"digest"`
+}
+
+// Signature is an Ed25519 signature of package seal over a canonical digest.
+type Signature struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// WordingApproved is a signed yes. The sender verifies it before it sends anything.
+type WordingApproved struct {
+	Approval  Approval  `json:"approval"`
+	Signature Signature `json:"signature"`
+}

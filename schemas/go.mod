@@ -1,0 +1,3 @@
+module tocsin.dev/schemas
+
+go 1.26.0
