@@ -6,6 +6,12 @@
 package casefile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"tocsin.dev/pkg/event"
@@ -239,10 +245,44 @@ func (c *Case) Stale(a event.Approval, now time.Time) string {
 	case latest == nil || latest.Digest != a.ScopeDigest || latest.Revision != a.Revision:
 		return "the list of people is no longer the one that was approved"
 	}
+	if a.SheetDigest != c.SheetDigest() {
+		return "a fact on the facts sheet was changed after the approval"
+	}
 	for _, t := range a.Texts {
 		if now := c.Texts[t.TextKey]; now == nil || now.Digest != t.Digest {
 			return "the text " + t.TextKey.String() + " was changed after the approval"
 		}
 	}
 	return ""
+}
+
+// sheetPrefix marks the facts that feed the texts: "sheet.<name>.<language>".
+const sheetPrefix = "sheet."
+
+// Sheet returns the facts sheet in a language by name: "what_happened",
+// "when", "consequences", "measures", "advice". The language is a BCP 47 tag;
+// a fact stated for its base language ("sv" for "sv-FI") serves too.
+func (c *Case) Sheet(language string) map[string]string {
+	base, _, _ := strings.Cut(language, "-")
+	sheet := map[string]string{}
+	for _, tag := range []string{base, language} {
+		for key, f := range c.Facts {
+			if name, ok := strings.CutPrefix(key, sheetPrefix); ok && strings.HasSuffix(name, "."+tag) {
+				sheet[strings.TrimSuffix(name, "."+tag)] = f.Value
+			}
+		}
+	}
+	return sheet
+}
+
+// SheetDigest returns the SHA-256 over all facts of the sheet in every
+// language, as "sha256:<hex>". An approval names it, so a changed fact voids it.
+func (c *Case) SheetDigest() string {
+	h := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(c.Facts)) {
+		if strings.HasPrefix(key, sheetPrefix) {
+			fmt.Fprintf(h, "%d:%s%d:%s", len(key), key, len(c.Facts[key].Value), c.Facts[key].Value)
+		}
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }

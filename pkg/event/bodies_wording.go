@@ -45,6 +45,8 @@ type Approval struct {
 	Kind string `json:"kind"`
 	// Texts are all texts that may be sent, each with its digest.
 	Texts []ApprovedText `json:"texts"`
+	// SheetDigest covers the facts sheet that feeds the texts (casefile.SheetDigest).
+	SheetDigest string `json:"sheet_digest"`
 	// Revision and ScopeDigest name the sealed list.
 	Revision    int      `json:"revision"`
 	ScopeDigest string   `json:"scope_digest"`
