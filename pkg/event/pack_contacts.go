@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
@@ -97,9 +98,9 @@ type contactReader struct {
 }
 
 func (r *contactReader) contact(c *person.Contact) {
-	c.Number = person.Number(r.number())
-	c.Exposed = category.Set(r.number())
-	c.Guardian = person.Number(r.number())
+	c.Number = person.Number(r.number32())
+	c.Exposed = category.Set(r.number32())
+	c.Guardian = person.Number(r.number32())
 	c.Deceased = r.take(1) == "\x01"
 	c.GivenName, c.FamilyName = person.Text(r.text()), person.Text(r.text())
 	c.Email, c.Phone = person.Email(r.text()), person.Phone(r.text())
@@ -127,6 +128,12 @@ func (r *contactReader) number() uint64 {
 	}
 	r.bad, r.rest = true, ""
 	return 0
+}
+
+func (r *contactReader) number32() uint32 {
+	v := r.number()
+	r.bad = r.bad || v > math.MaxUint32
+	return uint32(v)
 }
 
 func (r *contactReader) text() string { return r.take(r.number()) }
