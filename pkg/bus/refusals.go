@@ -39,24 +39,33 @@ func WatchRefusals(nc *nats.Conn) *Refusals {
 }
 
 // Guard returns a context that ends with ErrForbidden as its cause as soon as
-// the server refuses a publish on the subject. The caller calls done afterwards.
-func (r *Refusals) Guard(ctx context.Context, subject string) (guarded context.Context, done func()) {
+// the server refuses a publish on one of the subjects. The caller calls done
+// afterwards.
+func (r *Refusals) Guard(ctx context.Context, subjects ...string) (guarded context.Context, done func()) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	w := &waiter{cancel: cancel}
 	r.mu.Lock()
-	if r.waiting[subject] == nil {
-		r.waiting[subject] = map[*waiter]struct{}{}
-	}
-	r.waiting[subject][w] = struct{}{}
-	r.mu.Unlock()
-	return guarded, func() {
-		r.mu.Lock()
-		delete(r.waiting[subject], w)
-		if len(r.waiting[subject]) == 0 {
-			delete(r.waiting, subject)
+	defer r.mu.Unlock()
+	for _, s := range subjects {
+		if r.waiting[s] == nil {
+			r.waiting[s] = map[*waiter]struct{}{}
 		}
-		r.mu.Unlock()
+		r.waiting[s][w] = struct{}{}
+	}
+	return guarded, func() {
+		r.forget(w, subjects)
 		cancel(nil)
+	}
+}
+
+func (r *Refusals) forget(w *waiter, subjects []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range subjects {
+		delete(r.waiting[s], w)
+		if len(r.waiting[s]) == 0 {
+			delete(r.waiting, s)
+		}
 	}
 }
 
