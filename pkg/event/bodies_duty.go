@@ -9,7 +9,9 @@ type Duty struct {
 	ID      string `json:"id"`
 	Rule    string `json:"rule"`
 	Version string `json:"version"`
-	// Status is "in-force", "adopted-not-effective", "proposed", "guidance" or "contract".
+	// Jurisdiction is the ISO 3166 code under whose law it is owed.
+	Jurisdiction string `json:"jurisdiction,omitempty"`
+	// Status is "in-force", "adopted-not-effective", "proposed", "guidance", "contract" or "policy".
 	Status string `json:"status"`
 	// Hardness is "statutory", "guide", "contract" or "internal".
 	Hardness string `json:"hardness"`
@@ -26,11 +28,21 @@ type Duty struct {
 	Zone     string `json:"zone,omitempty"`
 	// Standard is the law's own words class, such as "without undue delay".
 	Standard string `json:"standard,omitempty"`
+	// Pending is what must happen before the clock runs.
+	Pending string `json:"pending,omitempty"`
 	// Target is an internal target, shown as such and never as law.
-	Target     *time.Time `json:"target,omitempty"`
-	Stage      string     `json:"stage,omitempty"`
-	Readings   []Reading  `json:"readings,omitempty"`
-	Derivation []Step     `json:"derivation,omitempty"`
+	Target      *time.Time `json:"target,omitempty"`
+	TargetLabel string     `json:"target_label,omitempty"`
+	Stage       string     `json:"stage,omitempty"`
+	// Suspended says which hold stops the clock.
+	Suspended string `json:"suspended,omitempty"`
+	// Assumed are unknown facts that were taken towards the duty.
+	Assumed []string `json:"assumed,omitempty"`
+	// Required and Forbidden are the content words a notice must and must not carry.
+	Required   []string  `json:"required,omitempty"`
+	Forbidden  []string  `json:"forbidden,omitempty"`
+	Readings   []Reading `json:"readings,omitempty"`
+	Derivation []Step    `json:"derivation,omitempty"`
 	// Doubts are what the rule record itself is unsure of.
 	Doubts     []string `json:"doubts,omitempty"`
 	Confidence string   `json:"confidence,omitempty"`
@@ -44,14 +56,16 @@ type Reading struct {
 	Primary bool      `json:"primary,omitempty"`
 }
 
-// Step is one step of a derivation: fact, anchor, rule, period, calendar or instant.
+// Step is one step of a derivation: fact, anchor, rule, period, calendar,
+// instant, reading, hold, assumption or doubt.
 type Step struct {
-	Kind  string `json:"kind"`
-	Text  string `json:"text"`
-	Value string `json:"value,omitempty"`
-	// Source is where the step comes from: an event id, a citation, a calendar version.
-	Source string `json:"source,omitempty"`
-	Steps  []Step `json:"steps,omitempty"`
+	Kind string `json:"kind"`
+	Text string `json:"text"`
+	// At is the instant the step is about, in UTC, if it is about one.
+	At *time.Time `json:"at,omitempty"`
+	// Cite is where the step comes from: a citation or a calendar version.
+	Cite  string `json:"cite,omitempty"`
+	Steps []Step `json:"steps,omitempty"`
 }
 
 // DutyOpened says that a duty applies.

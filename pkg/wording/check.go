@@ -33,8 +33,8 @@ type Finding struct {
 type Demand struct {
 	// Content is the word of the rule records: "what_happened", "contact", …
 	Content string
-	// Duty and Citation say who asks.
-	Duty, Citation string
+	// Duty and Citation say who asks, Place under whose law (ISO 3166).
+	Duty, Citation, Place string
 }
 
 // Set is a wording set with everything its checks look at.
@@ -166,11 +166,9 @@ func usesAny(tpl *Template, fields []Field) bool {
 }
 
 // guardedBy reports whether every use of the fields stands inside a part that
-// leaves out the residents for whom the demand holds; the duty's id ends in
-// its jurisdiction.
+// leaves out the residents for whom the demand holds.
 func guardedBy(tpl *Template, fields []Field, d Demand) bool {
-	_, place, ok := strings.Cut(d.Duty, "@")
-	if !ok {
+	if d.Place == "" {
 		return false
 	}
 	var free func(nodes []node) bool
@@ -179,7 +177,7 @@ func guardedBy(tpl *Template, fields []Field, d Demand) bool {
 			if n.field != "" && slices.Contains(fields, n.field) {
 				return true
 			}
-			guarded := n.cond >= 0 && n.negated && tpl.conditions[n.cond] == Condition{Kind: "person.residency", Value: place}
+			guarded := n.cond >= 0 && n.negated && tpl.conditions[n.cond] == Condition{Kind: "person.residency", Value: d.Place}
 			if n.cond >= 0 && !guarded && free(n.body) {
 				return true
 			}

@@ -67,7 +67,7 @@ func TestEachCheckBlocksWhatItIsFor(t *testing.T) {
 			edit(s, "email", func(t *event.WordingDrafted) { t.Body = strings.ReplaceAll(t.Body, "{{facts.consequences}}", "") })
 		},
 		"forbidden_content": func(s *Set) {
-			s.Forbidden = []Demand{{Content: "what_happened", Duty: "us-ma.people@US-MA", Citation: "93H s.3"}}
+			s.Forbidden = []Demand{{Content: "what_happened", Place: "US-MA", Citation: "93H s.3"}}
 		},
 		"merge_value":   func(s *Set) { s.Sheet = func(string) map[string]string { return nil } },
 		"contact_point": func(s *Set) { s.Organisation.Contact = nil },
@@ -89,7 +89,7 @@ func TestEachCheckBlocksWhatItIsFor(t *testing.T) {
 
 func TestAForbiddenPartGuardedByResidencyMayStay(t *testing.T) {
 	s := goodSet(t)
-	s.Forbidden = []Demand{{Content: "what_happened", Duty: "us-ma.people@US-MA", Citation: "93H s.3"}}
+	s.Forbidden = []Demand{{Content: "what_happened", Place: "US-MA", Citation: "93H s.3"}}
 	for i := range s.Texts {
 		s.Texts[i].Body = strings.ReplaceAll(s.Texts[i].Body, "{{facts.what_happened}}", "{{#unless person.residency.US-MA}}{{facts.what_happened}}{{/unless}}")
 	}
