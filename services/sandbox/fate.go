@@ -37,9 +37,6 @@ const (
 // the suppression list the address would be on from the start.
 func emailFate(address string) (fate, suppression) {
 	local, _, _ := strings.Cut(address, "@")
-	if !steers(local) {
-		return fateDelivered, notSuppressed
-	}
 	local = strings.ToLower(local)
 	switch {
 	case strings.Contains(local, "bounce"):
@@ -47,7 +44,7 @@ func emailFate(address string) (fate, suppression) {
 	case strings.Contains(local, "optout"):
 		return fateDelivered, unsubscribed
 	}
-	for _, word := range strings.FieldsFunc(local, func(r rune) bool { return r < 'a' || r > 'z' }) {
+	for word := range strings.FieldsFuncSeq(local, func(r rune) bool { return r < 'a' || r > 'z' }) {
 		switch word {
 		case "block":
 			return fateBlocked, notSuppressed
@@ -66,18 +63,6 @@ func emailFate(address string) (fate, suppression) {
 		}
 	}
 	return fateDelivered, notSuppressed
-}
-
-// steers is a quick test that most addresses fail: every keyword holds one of these pairs.
-func steers(local string) bool {
-	for i := 0; i+1 < len(local); i++ {
-		switch local[i : i+2] {
-		case "bo", "Bo", "bl", "Bl", "de", "De", "op", "Op", "sp", "Sp", "dr", "Dr", "co", "Co", "si", "Si", "mu", "Mu",
-			"BO", "BL", "DE", "OP", "SP", "DR", "CO", "SI", "MU":
-			return true
-		}
-	}
-	return false
 }
 
 // createCodes are the errors that Twilio gives when a message is created, with its words.

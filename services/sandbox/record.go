@@ -26,10 +26,10 @@ func (c channel) String() string {
 type state uint8
 
 const (
-	accepted state = iota // answered, nothing has happened yet
-	queued                // Twilio only
-	processed             // SendGrid only
-	scheduled             // waits for send_at
+	accepted  state = iota // answered, nothing has happened yet
+	queued                 // Twilio only
+	processed              // SendGrid only
+	scheduled              // waits for send_at
 	sent
 	deferred
 	delivered
@@ -99,7 +99,6 @@ type entry struct {
 	code   uint16 // Twilio error code of the outcome
 	state  state
 	fate   fate
-	muted  bool
 }
 
 // piece returns the text of a span.
@@ -144,6 +143,7 @@ type record struct {
 	byID   map[string]uint32 // provider id → index of its first message
 	newest []detail          // ring of the newest messages
 	keep   int
+	era    uint8 // counts resets
 }
 
 func newRecord(keep int) *record {
@@ -154,6 +154,7 @@ func newRecord(keep int) *record {
 
 func (r *record) reset() {
 	r.slabs, r.count = nil, 0
+	r.era++
 	r.byAddr, r.byID = make(map[uint64]uint32), make(map[string]uint32)
 	r.newest = make([]detail, r.keep)
 }
