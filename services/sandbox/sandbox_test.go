@@ -21,7 +21,7 @@ import (
 const (
 	testKey   = "SG.test-key"
 	testSID   = "AC0123456789abcdef0123456789abcdef"
-	testToken = "twilio-test-token"
+	testToken = "0123456789abcdef0123456789abcdef"
 )
 
 // rig is a running sandbox with a receiver of callbacks that checks every signature with the
