@@ -11,7 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
-	"go.opentelemetry.io/otel/propagation"
 
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/event"
@@ -202,7 +201,7 @@ func (j *Journal) encode(ctx context.Context, org, caseID string, expected uint6
 			return nil, fmt.Errorf("%w: %s %s is too large (%d bytes; at most %d, and %d for a decision)", ErrInvalid, e.Type, e.ID, len(data), MaxEventBytes, maxBatchBytes)
 		}
 		msgs[i] = &nats.Msg{Subject: e.Subject(), Header: nats.Header{}, Data: data}
-		j.trace.Inject(ctx, propagation.HeaderCarrier(msgs[i].Header))
+		bus.Inject(ctx, msgs[i].Header)
 	}
 	msgs[0].Header.Set(headerExpected, strconv.FormatUint(expected, 10))
 	msgs[0].Header.Set(headerExpectedSubject, event.CaseSubjects(org, caseID))

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"go.opentelemetry.io/otel/propagation"
 
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/casefile"
@@ -54,7 +53,6 @@ type Config struct {
 type Journal struct {
 	nc       *nats.Conn
 	refusals *bus.Refusals
-	trace    propagation.TextMapPropagator
 	timeout  time.Duration
 	log      *slog.Logger
 
@@ -77,7 +75,7 @@ func New(nc *nats.Conn, cfg Config) (*Journal, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Journal{
-		nc: nc, refusals: bus.WatchRefusals(nc), trace: propagation.TraceContext{},
+		nc: nc, refusals: bus.WatchRefusals(nc),
 		timeout: cfg.Timeout, log: cfg.Log, cache: newCaseCache(cfg.CacheSize),
 	}, nil
 }

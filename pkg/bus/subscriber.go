@@ -1,0 +1,252 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// subscriber is the receiving half of the Watermill adapter: one durable pull
+// consumer, and as many messages in work as there are workers. Every message
+// that has left the server is in the hands of a worker that tells the server so
+// until it is acknowledged, so no message waits in a buffer and comes twice.
+type subscriber struct {
+	js  jetstream.JetStream
+	cfg subscriberConfig
+
+	closing chan struct{}
+	once    sync.Once
+	wg      sync.WaitGroup
+}
+
+type subscriberConfig struct {
+	// stream and durable name the consumer for a topic, which is the subject filter.
+	stream  string
+	durable func(topic string) string
+	workers int
+	ackWait time.Duration
+	// backoff is the pause before the next delivery after n deliveries.
+	backoff func(n uint64) time.Duration
+	// grace is how long messages in work may go on after Close.
+	grace time.Duration
+	log   *slog.Logger
+}
+
+func newSubscriber(js jetstream.JetStream, cfg subscriberConfig) *subscriber {
+	return &subscriber{js: js, cfg: cfg, closing: make(chan struct{})}
+}
+
+// Subscribe implements message.Subscriber. The consumer is made if it does not
+// exist and stays when the subscriber closes.
+func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	select {
+	case <-s.closing:
+		return nil, fmt.Errorf("subscribe to %s: the subscriber is closed", topic)
+	default:
+	}
+	if _, err := s.consumer(ctx, topic); err != nil {
+		return nil, err
+	}
+	out := make(chan *message.Message)
+	stop := make(chan struct{}) // closed when ctx ends or the subscriber closes
+	var workers sync.WaitGroup
+	for range s.cfg.workers {
+		workers.Go(func() { s.work(ctx, topic, out, stop) })
+	}
+	s.wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-s.closing:
+		}
+		close(stop)
+		workers.Wait()
+		close(out)
+	})
+	return out, nil
+}
+
+// consumer makes or finds the durable consumer. MaxDeliver stays unlimited: the
+// server would park a message without a word.
+func (s *subscriber) consumer(ctx context.Context, topic string) (jetstream.Consumer, error) {
+	name := s.cfg.durable(topic)
+	c, err := s.js.CreateOrUpdateConsumer(ctx, s.cfg.stream, jetstream.ConsumerConfig{
+		Durable: name, FilterSubject: topic, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.cfg.ackWait,
+		MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 4096,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the consumer %s on stream %s: %w", name, s.cfg.stream, err)
+	}
+	return c, nil
+}
+
+// work is one worker: it pulls one message at a time and sees it through.
+func (s *subscriber) work(ctx context.Context, topic string, out chan<- *message.Message, stop <-chan struct{}) {
+	lifetime := context.WithoutCancel(ctx) // handlers finish after ctx ends
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		started := time.Now()
+		err := s.pull(lifetime, topic, out, stop)
+		if err == nil {
+			return
+		}
+		if time.Since(started) > time.Minute {
+			wait = 50 * time.Millisecond
+		}
+		s.cfg.log.Warn("consumer interrupted", "stream", s.cfg.stream, "consumer", s.cfg.durable(topic), "error", err)
+		select {
+		case <-stop:
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// pull runs one iterator until stop (nil) or until the server ends it.
+func (s *subscriber) pull(ctx context.Context, topic string, out chan<- *message.Message, stop <-chan struct{}) error {
+	setup, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c, err := s.consumer(setup, topic)
+	if err != nil {
+		return err
+	}
+	iter, err := c.Messages(jetstream.PullMaxMessages(1))
+	if err != nil {
+		return fmt.Errorf("pull from consumer %s: %w", s.cfg.durable(topic), err)
+	}
+	defer iter.Stop()
+	drained := make(chan struct{})
+	defer func() { <-drained }()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		defer close(drained)
+		select {
+		case <-stop:
+			iter.Drain() // what the server has sent already still comes and is handed back
+		case <-ended:
+		}
+	}()
+	for {
+		m, err := iter.Next()
+		if err != nil {
+			if errors.Is(err, jetstream.ErrMsgIteratorClosed) && isClosed(stop) {
+				return nil
+			}
+			return err
+		}
+		s.see(ctx, m, out, stop)
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// see hands one message out and settles it with the server.
+func (s *subscriber) see(ctx context.Context, m jetstream.Msg, out chan<- *message.Message, stop <-chan struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	meta, err := m.Metadata()
+	if err != nil {
+		s.cfg.log.Error("message without JetStream metadata", "subject", m.Subject(), "error", err)
+		return
+	}
+	msg := received(ctx, m, meta)
+	beat := time.NewTicker(s.cfg.ackWait / 3)
+	defer beat.Stop()
+	handed, stopping, deadline := out, stop, (<-chan time.Time)(nil)
+	if isClosed(stop) {
+		handed = nil
+	}
+	for {
+		select {
+		case handed <- msg:
+			handed = nil
+			out = nil
+		case <-msg.Acked():
+			s.settled(m.Ack())
+			return
+		case <-msg.Nacked():
+			s.settled(m.NakWithDelay(s.cfg.backoff(meta.NumDelivered)))
+			return
+		case <-stopping:
+			if out != nil { // nobody has begun: give it back for the next
+				s.settled(m.Nak())
+				return
+			}
+			stopping = nil
+			t := time.NewTimer(s.cfg.grace)
+			defer t.Stop()
+			deadline = t.C
+		case <-deadline:
+			s.settled(m.NakWithDelay(s.cfg.backoff(meta.NumDelivered)))
+			return
+		case <-beat.C:
+			s.settled(m.InProgress())
+		}
+	}
+}
+
+// settled logs an acknowledgement that could not be sent. The server will
+// deliver the message again, which handlers must bear anyway.
+func (s *subscriber) settled(err error) {
+	if err != nil {
+		s.cfg.log.Warn("acknowledge", "stream", s.cfg.stream, "error", err)
+	}
+}
+
+// Close implements message.Subscriber. It waits for the messages in work, at
+// most the grace.
+func (s *subscriber) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	s.wg.Wait()
+	return nil
+}
+
+// delivery is what a handler's middleware may ask about a message's transport.
+type delivery struct {
+	stream  string
+	subject string
+	seq     uint64
+	count   uint64
+	header  nats.Header
+}
+
+type deliveryKey struct{}
+
+func deliveryOf(ctx context.Context) (delivery, bool) {
+	d, ok := ctx.Value(deliveryKey{}).(delivery)
+	return d, ok
+}
+
+// received turns a JetStream message into a Watermill message. A header that
+// is repeated, as tracestate may be, becomes one list (RFC 9110, 5.3).
+func received(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMetadata) *message.Message {
+	h := m.Headers()
+	id := h.Get(jetstream.MsgIDHeader)
+	if id == "" {
+		id = fmt.Sprintf("%s:%d", meta.Stream, meta.Sequence.Stream)
+	}
+	msg := message.NewMessage(id, m.Data())
+	for k, v := range h {
+		if !strings.HasPrefix(k, "Nats-") {
+			msg.Metadata.Set(k, strings.Join(v, ","))
+		}
+	}
+	d := delivery{stream: meta.Stream, subject: m.Subject(), seq: meta.Sequence.Stream, count: meta.NumDelivered, header: h}
+	msg.SetContext(context.WithValue(ctx, deliveryKey{}, d))
+	return msg
+}
