@@ -71,6 +71,7 @@ var contentFields = map[string][]Field{
 	"what_we_do":      {Measures},
 	"advice":          {Advice},
 	"what_you_can_do": {Advice},
+	"dpo":             {OrganisationReach, ContactEmail, ContactPhone, ContactURL},
 	"contact":         {OrganisationReach, ContactEmail, ContactPhone, ContactURL},
 	"identity":        {OrganisationName},
 }

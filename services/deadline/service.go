@@ -1,0 +1,78 @@
+package deadline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/journal"
+	"tocsin.dev/pkg/law"
+	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/reconcile"
+)
+
+// Config is what the service needs from its surroundings.
+type Config struct {
+	Bus           *bus.Bus
+	Journal       *journal.Journal
+	Organisations *organisation.Registry
+	Rules         *law.Rules
+	Now           func() time.Time
+	Log           *slog.Logger
+	Meter         metric.MeterProvider
+	// CalendarKey signs the addresses of the iCalendar feeds; empty turns them off.
+	CalendarKey []byte
+}
+
+// Service keeps the duties of every case.
+type Service struct {
+	cfg    Config
+	runner *reconcile.Runner
+	margin *margins
+}
+
+// New returns the service with its handlers registered on the bus.
+func New(cfg Config) (*Service, error) {
+	if cfg.Rules == nil || cfg.Organisations == nil {
+		return nil, errors.New("deadline needs rules and organisations")
+	}
+	s := &Service{cfg: cfg, margin: newMargins(cfg.Now)}
+	if err := s.margin.register(cfg.Meter); err != nil {
+		return nil, err
+	}
+	var err error
+	s.runner, err = reconcile.New(reconcile.Config{
+		Service: event.Deadline, Journal: cfg.Journal, Bus: cfg.Bus, Decide: s.decide, Now: cfg.Now, Log: cfg.Log,
+	})
+	return s, err
+}
+
+// Run reconciles until the context ends.
+func (s *Service) Run(ctx context.Context) error { return s.runner.Run(ctx) }
+
+// Handler serves the iCalendar feeds, or nothing when they are turned off.
+func (s *Service) Handler() http.Handler {
+	if len(s.cfg.CalendarKey) == 0 {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/calendar/{org}/{role}/{token}", s.calendar)
+	return mux
+}
+
+func (s *Service) decide(_ context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
+	org, err := s.cfg.Organisations.Get(c.Org)
+	if err != nil {
+		return reconcile.Decision{}, bus.Permanent(err)
+	}
+	events, wake := Reconcile(s.cfg.Rules, org, c, now)
+	s.margin.observe(c)
+	return reconcile.Decision{Events: events, Wake: wake}, nil
+}
