@@ -15,9 +15,12 @@ import (
 // Limits of the work streams. A full stream refuses new messages; it never
 // drops old ones for lack of room.
 const (
-	workMaxAge  = 30 * 24 * time.Hour
-	workMaxMsgs = 10_000_000
-	deadMaxMsgs = 1_000_000
+	workMaxAge = 30 * 24 * time.Hour
+	// alertsMaxAge is how long the raw body of an alert is kept that is in no
+	// case; intake copies those of a case into the object store.
+	alertsMaxAge = 400 * 24 * time.Hour
+	workMaxMsgs  = 10_000_000
+	deadMaxMsgs  = 1_000_000
 	// workWindow is how long a repeated message id is recognised. The tables of
 	// the owning service, not the window, make a repeat harmless.
 	workWindow = 10 * time.Minute
@@ -36,7 +39,7 @@ func Streams(replicas int) []jetstream.StreamConfig {
 	}
 	all := []jetstream.StreamConfig{
 		cases,
-		work(event.StreamAlerts, event.SubjectAlerts, "raw alerts waiting to be mapped, by reference"),
+		alerts(),
 		work(event.StreamDispatch, event.SubjectDispatch, "tickets: chunks of sending work, never people"),
 		work(event.StreamReceipts, event.SubjectReceipts, "what providers reported, without addresses"),
 		{
@@ -59,6 +62,14 @@ func work(name, subjects, description string) jetstream.StreamConfig {
 		Name: name, Subjects: []string{subjects}, Description: description,
 		MaxAge: workMaxAge, MaxMsgs: workMaxMsgs, Duplicates: workWindow,
 	}
+}
+
+// alerts holds raw bodies, not only work: a breach is often found months after
+// its first alert, and the body is evidence.
+func alerts() jetstream.StreamConfig {
+	cfg := work(event.StreamAlerts, event.SubjectAlerts, "raw alerts as they were received")
+	cfg.MaxAge = alertsMaxAge
+	return cfg
 }
 
 // EnsureStreams creates or updates every stream, key-value bucket and object

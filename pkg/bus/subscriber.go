@@ -232,6 +232,13 @@ func deliveryOf(ctx context.Context) (delivery, bool) {
 	return d, ok
 }
 
+// Sequence returns the sequence in its stream of the message that a handler's
+// context belongs to, and 0 outside of a handler.
+func Sequence(ctx context.Context) uint64 {
+	d, _ := deliveryOf(ctx)
+	return d.seq
+}
+
 // received turns a JetStream message into a Watermill message. A header that
 // is repeated, as tracestate may be, becomes one list (RFC 9110, 5.3).
 func received(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMetadata) *message.Message {
