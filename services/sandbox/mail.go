@@ -108,10 +108,10 @@ type mailError struct {
 	Field   string `json:"field,omitempty"`
 }
 
-// faultsIn collects what SendGrid would refuse; like the vendor it reports several at once.
-type faultsIn struct{ found []mailError }
+// refusals collects what SendGrid would refuse; like the vendor it reports several at once.
+type refusals struct{ found []mailError }
 
-func (f *faultsIn) add(field, format string, args ...any) {
+func (f *refusals) add(field, format string, args ...any) {
 	if len(f.found) < 20 {
 		f.found = append(f.found, mailError{Message: fmt.Sprintf(format, args...), Field: field})
 	}
@@ -119,7 +119,7 @@ func (f *faultsIn) add(field, format string, args ...any) {
 
 // check returns every reason SendGrid would give for refusing the whole request.
 func (m *mailSend) check(now time.Time, queues *batches) []mailError {
-	var f faultsIn
+	var f refusals
 	m.checkEnvelope(&f, now)
 	if m.BatchID != "" && !queues.known(m.BatchID) {
 		f.add("batch_id", "The batch_id is not valid; create one with POST /v3/mail/batch.")
@@ -153,7 +153,7 @@ func (m *mailSend) check(now time.Time, queues *batches) []mailError {
 	return f.found
 }
 
-func (m *mailSend) checkEnvelope(f *faultsIn, now time.Time) {
+func (m *mailSend) checkEnvelope(f *refusals, now time.Time) {
 	if m.From == nil || m.From.Email == "" {
 		f.add("from.email", "The from object must be provided for every email send. It is an object that requires the email parameter.")
 	} else {
@@ -186,7 +186,7 @@ func (m *mailSend) checkEnvelope(f *faultsIn, now time.Time) {
 	m.checkSettings(f, now)
 }
 
-func (m *mailSend) checkSettings(f *faultsIn, now time.Time) {
+func (m *mailSend) checkSettings(f *refusals, now time.Time) {
 	if len(m.Categories) > maxCategories {
 		f.add("categories", "You cannot have more than %d categories per request.", maxCategories)
 	}
@@ -215,7 +215,7 @@ func (m *mailSend) checkSettings(f *faultsIn, now time.Time) {
 	}
 }
 
-func (p *personalization) check(f *faultsIn, i, shared int, now time.Time, template string) {
+func (p *personalization) check(f *refusals, i, shared int, now time.Time, template string) {
 	at := func(field string) string { return fmt.Sprintf("personalizations.%d.%s", i, field) }
 	if len(p.To) == 0 {
 		f.add(at("to"), "The to array is required for all personalization objects, and must have at least one email object with a valid email address.")
@@ -266,13 +266,13 @@ func (p *personalization) check(f *faultsIn, i, shared int, now time.Time, templ
 	}
 }
 
-func checkSendAt(f *faultsIn, field string, at int64, now time.Time) {
+func checkSendAt(f *refusals, field string, at int64, now time.Time) {
 	if at < 0 || at > now.Add(maxScheduleAhead).Unix() {
 		f.add(field, "The send_at parameter is a Unix timestamp at most 72 hours in the future.")
 	}
 }
 
-func checkSender(f *faultsIn, field string, a mailAddress) {
+func checkSender(f *refusals, field string, a mailAddress) {
 	for _, r := range a.Email {
 		if r >= utf8.RuneSelf {
 			f.add(field+".email", "The from email may not contain Unicode characters.")
@@ -282,7 +282,7 @@ func checkSender(f *faultsIn, field string, a mailAddress) {
 	checkAddress(f, field, a)
 }
 
-func checkAddress(f *faultsIn, field string, a mailAddress) {
+func checkAddress(f *refusals, field string, a mailAddress) {
 	if bad := a.fault(); bad != "" {
 		f.add(field+".email", "%s", bad)
 	}

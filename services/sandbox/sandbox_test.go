@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -248,3 +249,14 @@ func bigLetter(n int) []byte {
 	b.WriteString(`"}],"categories":["case:c-1"],"mail_settings":{"bypass_unsubscribe_management":{"enable":true}},"tracking_settings":{"click_tracking":{"enable":false}}}`)
 	return b.Bytes()
 }
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func fmtDomain(i int) []byte { return fmt.Appendf(nil, "people%d.example", i) }
