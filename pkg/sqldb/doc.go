@@ -7,8 +7,9 @@
 // database without seeing each other's tables.
 //
 // The same SQL text serves both engines if it keeps to $n placeholders, BIGINT
-// instants taken from Go's clock, BYTEA blobs, opaque TEXT for JSON, and
-// multi-row VALUES instead of arrays.
+// instants taken from Go's clock, BYTEA blobs, opaque TEXT for JSON, and a
+// Batch instead of arrays. Do not write long VALUES lists with $n by hand:
+// SQLite takes quadratic time over them, and Batch does not.
 //
 // Drivers: modernc.org/sqlite because it needs no cgo and so keeps the static
 // binary; pgx through database/sql so that one *sql.DB serves both.

@@ -328,3 +328,54 @@ func TestALockedFileIsReportedAsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestABatchWritesEveryRowOnceOnBothEngines(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		ctx := t.Context()
+		migrate(t, db)
+		insert := sqldb.Batch{Before: `INSERT INTO counter (name, n, flag) VALUES`, Row: `(?, ?, ?)`, After: `ON CONFLICT DO NOTHING`}
+		update := sqldb.Batch{
+			Before: `WITH v (name, n) AS (VALUES`, Row: `(CAST(? AS TEXT), CAST(? AS BIGINT))`,
+			After: `) UPDATE counter SET n = v.n FROM v WHERE counter.name = v.name`,
+		}
+		total := 0
+		for _, n := range []int{0, 1, 99, 100, 101, 350} { // the rows of each begin anew, so all but the growth conflicts
+			var inserted, updated int64
+			err := db.Tx(ctx, func(tx *sql.Tx) (err error) {
+				inserted, err = insert.Exec(ctx, db, tx, n, func(i int, args []any) []any { return append(args, fmt.Sprint(i), i, true) })
+				if err != nil {
+					return err
+				}
+				updated, err = update.Exec(ctx, db, tx, n, func(i int, args []any) []any { return append(args, fmt.Sprint(i), -i) })
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if inserted != int64(n-total) || updated != int64(n) {
+				t.Errorf("batch of %d: inserted %d, updated %d, want %d and %d", n, inserted, updated, n-total, n)
+			}
+			total = n
+		}
+		var rows, sum int64
+		if err := db.QueryRowContext(ctx, `SELECT COUNT(*), CAST(SUM(n) AS BIGINT) FROM counter`).Scan(&rows, &sum); err != nil {
+			t.Fatal(err)
+		}
+		if rows != 350 || sum != -350*349/2 {
+			t.Errorf("%d rows with sum %d", rows, sum)
+		}
+	})
+}
+
+func TestABatchWithAWrongRowIsRefused(t *testing.T) {
+	db := sqldbtest.SQLite(t)
+	migrate(t, db)
+	err := db.Tx(t.Context(), func(tx *sql.Tx) error {
+		_, err := sqldb.Batch{Before: `INSERT INTO counter (name, n) VALUES`, Row: `(?, ?)`}.Exec(t.Context(), db, tx, 2,
+			func(i int, args []any) []any { return append(args, make([]any, 2-i)...) })
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "row 1 has 1 values and not 2") {
+		t.Errorf("error = %v", err)
+	}
+}
