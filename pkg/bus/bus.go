@@ -244,8 +244,8 @@ func (b *Bus) Run(ctx context.Context) error {
 func (b *Bus) route(router *message.Router, h Handler) {
 	name := b.cfg.Service + "-" + h.Name
 	sub := newSubscriber(b.js, subscriberConfig{
-		stream: h.Stream, durable: func(string) string { return name },
-		workers: h.Workers, ackWait: h.AckWait, backoff: h.Backoff,
+		consumer: func(string) (string, string) { return h.Stream, name },
+		workers:  h.Workers, ackWait: h.AckWait, backoff: h.Backoff,
 		grace: b.cfg.Grace, log: b.cfg.Log,
 	})
 	do := h.Do

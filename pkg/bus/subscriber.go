@@ -28,11 +28,11 @@ type subscriber struct {
 }
 
 type subscriberConfig struct {
-	// stream and durable name the consumer for a topic, which is the subject filter.
-	stream  string
-	durable func(topic string) string
-	workers int
-	ackWait time.Duration
+	// consumer names the stream and the durable consumer of a topic, which is
+	// the subject filter.
+	consumer func(topic string) (stream, durable string)
+	workers  int
+	ackWait  time.Duration
 	// backoff is the pause before the next delivery after n deliveries.
 	backoff func(n uint64) time.Duration
 	// grace is how long messages in work may go on after Close.
@@ -76,14 +76,14 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 // consumer makes or finds the durable consumer. MaxDeliver stays unlimited: the
 // server would park a message without a word.
 func (s *subscriber) consumer(ctx context.Context, topic string) (jetstream.Consumer, error) {
-	name := s.cfg.durable(topic)
-	c, err := s.js.CreateOrUpdateConsumer(ctx, s.cfg.stream, jetstream.ConsumerConfig{
+	stream, name := s.cfg.consumer(topic)
+	c, err := s.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable: name, FilterSubject: topic, DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.cfg.ackWait,
 		MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 4096,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the consumer %s on stream %s: %w", name, s.cfg.stream, err)
+		return nil, fmt.Errorf("make the consumer %s on stream %s: %w", name, stream, err)
 	}
 	return c, nil
 }
@@ -100,7 +100,7 @@ func (s *subscriber) work(ctx context.Context, topic string, out chan<- *message
 		if time.Since(started) > time.Minute {
 			wait = 50 * time.Millisecond
 		}
-		s.cfg.log.Warn("consumer interrupted", "stream", s.cfg.stream, "consumer", s.cfg.durable(topic), "error", err)
+		s.cfg.log.Warn("consumer interrupted", "subject", topic, "error", err)
 		select {
 		case <-stop:
 			return
@@ -119,7 +119,7 @@ func (s *subscriber) pull(ctx context.Context, topic string, out chan<- *message
 	}
 	iter, err := c.Messages(jetstream.PullMaxMessages(1))
 	if err != nil {
-		return fmt.Errorf("pull from consumer %s: %w", s.cfg.durable(topic), err)
+		return fmt.Errorf("pull messages on %s: %w", topic, err)
 	}
 	defer iter.Stop()
 	drained := make(chan struct{})
@@ -204,7 +204,7 @@ func (s *subscriber) see(ctx context.Context, m jetstream.Msg, out chan<- *messa
 // deliver the message again, which handlers must bear anyway.
 func (s *subscriber) settled(err error) {
 	if err != nil {
-		s.cfg.log.Warn("acknowledge", "stream", s.cfg.stream, "error", err)
+		s.cfg.log.Warn("acknowledge a message", "error", err)
 	}
 }
 
