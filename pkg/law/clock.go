@@ -174,23 +174,12 @@ func (w *work) clock() {
 // publish writes the results into the duty.
 func (w *work) publish(results []result, readings []Reading, first int, suspended bool, before time.Time) {
 	loc := w.here.loc
-	for i, r := range results {
-		w.d.Readings = append(w.d.Readings, ReadingResult{
-			ID: readings[i].ID, Due: r.due.UTC(), DueLocal: r.due.In(loc).Format(time.RFC3339),
-			Reason: readings[i].Reason, Primary: i == first, Citation: readings[i].Citation,
-		})
-		if i != first {
-			text := readings[i].ID + ": " + stamp(r.due.In(loc)) + ", " + readings[i].Reason
-			w.d.Derivation = append(w.d.Derivation, Step{Kind: "reading", Text: text, At: ptr(r.due), Cite: readings[i].Citation})
-		}
-	}
 	p := results[first]
 	if !p.anchor.IsZero() {
 		w.d.Anchor = ptr(p.anchor)
 	}
 	w.d.Derivation = append(w.d.Derivation, p.steps...)
 	if suspended {
-		w.d.Readings = nil
 		w.d.Suspended.WithoutHold = ptr(before)
 		return
 	}
@@ -201,14 +190,16 @@ func (w *work) publish(results []result, readings []Reading, first int, suspende
 		text += ", reading " + readings[first].ID
 	}
 	w.d.Derivation = append(w.d.Derivation, Step{Kind: "instant", Text: text, At: w.d.Due})
-}
-
-// active is a limit that applies, with its anchor found.
-type active struct {
-	*Limit
-	from anchored
-	n    int
-	step []Step // why n is not the number in the limit
+	for i, r := range results {
+		w.d.Readings = append(w.d.Readings, ReadingResult{
+			ID: readings[i].ID, Due: r.due.UTC(), DueLocal: r.due.In(loc).Format(time.RFC3339),
+			Reason: readings[i].Reason, Primary: i == first, Citation: readings[i].Citation,
+		})
+		if i != first {
+			text := readings[i].ID + ": " + stamp(r.due.In(loc)) + ", " + readings[i].Reason
+			w.d.Derivation = append(w.d.Derivation, Step{Kind: "reading", Text: text, At: ptr(r.due), Cite: readings[i].Citation})
+		}
+	}
 }
 
 // limits returns the limits that may apply here. One whose condition is unknown applies.

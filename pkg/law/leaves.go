@@ -365,8 +365,8 @@ func (x statedLeaf) fact(e *env) string   { return e.title(x.kind) + " stated: "
 
 // eval of a comparison is unknown while one of the events has not been stated.
 func (x compareLeaf) eval(e *env) Answer {
-	l, ok1 := e.event(x.left)
-	r, ok2 := e.event(x.right)
+	l, ok1 := e.anchorEvent(x.left, false)
+	r, ok2 := e.anchorEvent(x.right, false)
 	if !ok1 || !ok2 {
 		return Unknown
 	}

@@ -222,15 +222,20 @@ func (r *Rules) add(regimes []*regime, cases map[string][]byte) error {
 	return errors.Join(errs...)
 }
 
-// mentions reports whether a cases file has a case of the rule: a line «rule: id».
+// mentions reports whether a cases file has a case of the rule, written «rule: id». The cases themselves
+// are read by Check only, so that loading stays quick.
 func mentions(cases []byte, id string) bool {
-	for line := range bytes.Lines(cases) {
-		t := strings.TrimLeft(string(bytes.TrimSpace(line)), "- ")
-		if v, ok := strings.CutPrefix(t, "rule:"); ok && strings.Trim(strings.TrimSpace(v), `"'`) == id {
+	want := []byte("rule: " + id)
+	for rest := cases; ; {
+		_, after, ok := bytes.Cut(rest, want)
+		if !ok {
+			return false
+		}
+		if len(after) == 0 || bytes.IndexByte([]byte(",}\r\n\t #"), after[0]) >= 0 {
 			return true
 		}
+		rest = after
 	}
-	return false
 }
 
 func (rule *Rule) errorf(format string, args ...any) error {
@@ -244,7 +249,12 @@ func (rule *Rule) inherit(reg *regime) {
 	rule.File = reg.file
 	rule.regimeExcept = reg.Except
 	c, h := &rule.Common, &reg.Common
-	orElse(&c.Citation, h.Citation)
+	switch {
+	case c.Citation == "":
+		c.Citation = h.Citation
+	case h.Citation != "" && !strings.HasPrefix(c.Citation, h.Citation):
+		c.Citation = h.Citation + ", " + c.Citation
+	}
 	orElse(&c.Version, h.Version)
 	orElse(&c.Status, h.Status)
 	orElse(&c.Valid, h.Valid)
