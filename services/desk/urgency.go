@@ -1,0 +1,58 @@
+package desk
+
+import (
+	"fmt"
+	"time"
+
+	"tocsin.dev/pkg/casefile"
+)
+
+// Urgency says in a word and in words how a duty stands in time.
+type Urgency struct {
+	// Kind is "none", "track", "soon", "urgent", "late", "done" or "off".
+	Kind string
+	// Words are what people read: "On track", "Due soon", "Urgent", "Late by 2 h".
+	Words string
+}
+
+// UrgencyOf grades an open duty: due soon in the last quarter of its time or
+// the last 24 hours, urgent in the last 4 hours.
+func UrgencyOf(d *casefile.Duty, now time.Time) Urgency {
+	switch d.State {
+	case casefile.DutyMet:
+		return Urgency{"done", "Met"}
+	case casefile.DutyWaived:
+		return Urgency{"off", "Not required"}
+	case casefile.DutyDropped:
+		return Urgency{"off", "No longer applies"}
+	}
+	if d.Due == nil {
+		if d.Standard != "" {
+			return Urgency{"none", "Open, " + d.Standard}
+		}
+		return Urgency{"none", "Open"}
+	}
+	left := d.Due.Sub(now)
+	switch {
+	case left < 0:
+		return Urgency{"late", "Late by " + Span(-left)}
+	case left <= 4*time.Hour:
+		return Urgency{"urgent", "Urgent"}
+	case left <= 24*time.Hour || left*4 <= d.Due.Sub(d.OpenedAt):
+		return Urgency{"soon", "Due soon"}
+	}
+	return Urgency{"track", "On track"}
+}
+
+// Span writes a duration for people: "3 d 4 h", "2 h 5 min", "40 s".
+func Span(d time.Duration) string {
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
