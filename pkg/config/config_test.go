@@ -106,7 +106,7 @@ func TestAMistakeIsNamedWithItsPlace(t *testing.T) {
 	}{
 		"unknown key":          {"listen: x\nlisen: y\n", "", `tocsin.yaml:2: unknown setting "lisen"`},
 		"unknown nested key":   {"nats:\n  url: x\n  replica: 3\n", "", `tocsin.yaml:3: unknown setting "nats.replica"`},
-		"unknown key in list":  {"sources:\n- name: x\n- nmae: y\n", "", `tocsin.yaml:3: unknown setting "sources[1].nmae"`},
+		"unknown key in list":  {"sources:\n- name: x\n- nom: y\n", "", `tocsin.yaml:3: unknown setting "sources[1].nom"`},
 		"field without a key":  {"Hidden: x\n", "", `unknown setting "Hidden"`},
 		"mapping for a value":  {"listen: {a: b}\n", "", "tocsin.yaml:1: listen is not a single value"},
 		"value for the top":    {"hello\n", "", "the top is not a mapping"},

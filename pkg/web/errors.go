@@ -137,5 +137,5 @@ func logger(ctx context.Context) *slog.Logger {
 	if log, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
 		return log
 	}
-	return slog.Default()
+	return slog.Default() //nolint:forbidigo // outside of Wrap nobody hands one over
 }

@@ -61,7 +61,7 @@ func TestBadJSONIsAnsweredWithTheFieldOrThePlace(t *testing.T) {
 		says   string
 	}{
 		"good":              {`{"name":"x","part":{"count":1}}`, 200, "", ""},
-		"unknown field":     {`{"nmae":"x"}`, 400, "unknown_field", "«nmae»"},
+		"unknown field":     {`{"nom":"x"}`, 400, "unknown_field", "«nom»"},
 		"wrong type":        {`{"part":{"count":"secret"}}`, 400, "bad_field", "«part.count»"},
 		"wrong type at top": {`[1]`, 400, "bad_field", "at the top"},
 		"syntax":            {"{\n \"name\": x}", 400, "bad_json", "line 2, column 10"},
