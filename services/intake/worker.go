@@ -1,0 +1,213 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/services/intake/mapping"
+)
+
+// mapAlert is the handler of the stream ALERTS: it reads one delivery by the
+// mappings and stores its alerts.
+func (s *Service) mapAlert(ctx context.Context, m *message.Message) error {
+	d, err := deliveryFrom(ctx, m)
+	if err != nil {
+		return bus.Permanent(err)
+	}
+	if d.Object != "" {
+		if d.Body, err = s.raw.body(ctx, 0, d.Object, d.SHA256); err != nil {
+			return fmt.Errorf("read delivery %s: %w", d.ID, err)
+		}
+	}
+	rows, err := s.read(ctx, d)
+	if err != nil {
+		return bus.Permanent(fmt.Errorf("read delivery %s: %w", d.ID, err))
+	}
+	return s.commit.save(ctx, d, rows)
+}
+
+func deliveryFrom(ctx context.Context, m *message.Message) (delivery, error) {
+	h := m.Metadata
+	at, err := time.Parse(time.RFC3339Nano, h.Get(headerReceived))
+	if err != nil {
+		return delivery{}, fmt.Errorf("raw alert without an instant of receipt: %w", err)
+	}
+	d := delivery{ID: h.Get(headerAlert), Org: h.Get(headerOrg), Source: h.Get(headerSource), Body: m.Payload, SHA256: h.Get(headerSHA256),
+		ContentType: h.Get(headerType), CloudEvent: h.Get(headerEvent), Object: h.Get(headerObject), ReceivedAt: at, Seq: bus.Sequence(ctx)}
+	if d.ID == "" || d.Org == "" || d.Source == "" || d.SHA256 == "" {
+		return delivery{}, errors.New("raw alert without id, organisation, source or digest")
+	}
+	return d, nil
+}
+
+// read maps every document of a delivery. It fails only on a body that was
+// damaged; what no mapping can read becomes an unmapped alert.
+func (s *Service) read(ctx context.Context, d delivery) ([]row, error) {
+	docs, err := documents(d.Body)
+	if err != nil {
+		return nil, err
+	}
+	if d.CloudEvent != "" {
+		whole, err := structured(d.CloudEvent, docs[0])
+		if err != nil {
+			return nil, err
+		}
+		docs = []json.RawMessage{whole}
+	}
+	hint := ""
+	if src := s.sources[d.Source]; src != nil {
+		hint = src.Mapping
+	}
+	var rows []row
+	for i, doc := range docs {
+		rows = append(rows, s.readDocument(ctx, d, i, doc, hint)...)
+	}
+	return rows, nil
+}
+
+func (s *Service) readDocument(ctx context.Context, d delivery, i int, doc json.RawMessage, hint string) []row {
+	v, err := mapping.Decode(doc)
+	var result mapping.Result
+	if err == nil {
+		result, err = s.mappings.Map(ctx, v, hint)
+	}
+	if err != nil || result.Mapping == nil || len(result.Alerts) == 0 {
+		r := newRow(d, i, 0)
+		r.Unmapped = true
+		r.Title = "Unmapped alert from " + d.Source
+		r.dedupe = key("unmapped", string(doc))
+		if err != nil {
+			r.problems = []string{err.Error()}
+		}
+		return []row{r}
+	}
+	var rows []row
+	for n, found := range result.Alerts {
+		r := newRow(d, i, n)
+		r.AlertFacts = found.AlertFacts
+		r.mapping, r.version, r.problems = result.Mapping.Name, result.Mapping.Version, found.Problems
+		if result.Unwrapped != "" {
+			r.problems = append(r.problems, "read from "+result.Unwrapped+" of an envelope")
+		}
+		r.dedupe = dedupeKey(found, doc, n)
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func newRow(d delivery, document, n int) row {
+	return row{
+		Alert:    event.Alert{ID: alertID(d.ID, document, n), Source: d.Source, ReceivedAt: d.ReceivedAt},
+		delivery: d.ID, document: document, rawSHA256: d.SHA256, rawType: d.ContentType, rawSeq: d.Seq, rawObject: d.Object,
+	}
+}
+
+// dedupeKey recognises a repetition within a source: by the sender's id with
+// what the mapping adds to it, or else by the document itself.
+func dedupeKey(f mapping.Found, doc json.RawMessage, n int) string {
+	if f.ExternalID == "" && f.Dedupe == "" {
+		return key("document", string(doc), fmt.Sprint(n))
+	}
+	return key("id", f.Product, f.ExternalID, f.Dedupe)
+}
+
+func key(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// committer gathers what several workers want to store into one transaction,
+// so that a flood of alerts costs one fsync for many.
+type committer struct {
+	store *store
+	jobs  chan commitJob
+}
+
+type commitJob struct {
+	ctx  context.Context
+	d    delivery
+	rows []row
+	done chan error
+}
+
+const commitBatch = 64
+
+func newCommitter(st *store) *committer { return &committer{store: st, jobs: make(chan commitJob)} }
+
+// save returns when the rows are on disk.
+func (c *committer) save(ctx context.Context, d delivery, rows []row) error {
+	j := commitJob{ctx: ctx, d: d, rows: rows, done: make(chan error, 1)}
+	select {
+	case c.jobs <- j:
+	case <-ctx.Done():
+		return fmt.Errorf("save delivery %s: %w", d.ID, ctx.Err())
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("save delivery %s: %w", d.ID, ctx.Err())
+	}
+}
+
+// run commits until ctx ends. Jobs that are offered later wait until their own
+// context ends, and their messages come again.
+func (c *committer) run(ctx context.Context) {
+	for {
+		var batch []commitJob
+		select {
+		case j := <-c.jobs:
+			batch = append(batch, j)
+		case <-ctx.Done():
+			return
+		}
+	gather:
+		for len(batch) < commitBatch {
+			select {
+			case j := <-c.jobs:
+				batch = append(batch, j)
+			default:
+				break gather
+			}
+		}
+		c.commit(context.WithoutCancel(ctx), batch)
+	}
+}
+
+func (c *committer) commit(ctx context.Context, batch []commitJob) {
+	err := c.tx(ctx, batch)
+	if err != nil && len(batch) > 1 {
+		// One of them may be at fault: each for itself.
+		for _, j := range batch {
+			j.done <- c.tx(ctx, []commitJob{j})
+		}
+		return
+	}
+	for _, j := range batch {
+		j.done <- err
+	}
+}
+
+func (c *committer) tx(ctx context.Context, batch []commitJob) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return c.store.db.Tx(ctx, func(tx *sql.Tx) error {
+		for _, j := range batch {
+			if err := save(ctx, tx, j.d.Org, j.d, j.rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
