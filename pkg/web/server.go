@@ -86,7 +86,7 @@ func serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logge
 		cut()
 		err = srv.Close()
 	}
-	_ = <-failed // always http.ErrServerClosed by now
+	<-failed //nolint:errcheck // always http.ErrServerClosed by now
 	if err != nil {
 		return fmt.Errorf("stop server on %s: %w", ln.Addr(), err)
 	}
