@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"regexp"
 
@@ -40,7 +41,8 @@ func (db *DB) Migrate(ctx context.Context, service string, migrations fs.FS) err
 	dialect := goose.DialectSQLite3
 	if db.Engine == PostgreSQL {
 		dialect = goose.DialectPostgres
-		locker, err := lock.NewPostgresSessionLocker()
+		// Look every second, for two minutes, whether another replica has finished.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID(db.currentSchema(), service)), lock.WithLockTimeout(1, 120))
 		if err != nil {
 			return fmt.Errorf("migrate %s: %w", service, err)
 		}
@@ -54,6 +56,14 @@ func (db *DB) Migrate(ctx context.Context, service string, migrations fs.FS) err
 		return fmt.Errorf("migrate %s: %w", service, explainSQLite(err, ""))
 	}
 	return refuseNewer(ctx, service, provider)
+}
+
+// lockID names the lock between replicas of one service: other services, which
+// have other schemas, need not wait.
+func lockID(schema, service string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte("tocsin migrate " + schema + " " + service))
+	return int64(h.Sum64())
 }
 
 // refuseNewer stops an old program from writing to a store that a newer one
