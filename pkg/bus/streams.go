@@ -79,13 +79,19 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, replicas int) error {
 	if err != nil {
 		return fmt.Errorf("ensure streams: %w", err)
 	}
+	refusals := WatchRefusals(nc)
+	ensure := func(ctx context.Context, stream string, create func(context.Context) error) error {
+		guarded, done := refusals.Guard(ctx, "$JS.API.STREAM.UPDATE."+stream, "$JS.API.STREAM.CREATE."+stream)
+		defer done()
+		return ensure(guarded, stream, func() error { return Explain(guarded, create(guarded)) })
+	}
 	for _, cfg := range Streams(replicas) {
-		if err := ensure(ctx, cfg.Name, func() error { _, err := js.CreateOrUpdateStream(ctx, cfg); return err }); err != nil {
+		if err := ensure(ctx, cfg.Name, func(ctx context.Context) error { _, err := js.CreateOrUpdateStream(ctx, cfg); return err }); err != nil {
 			return err
 		}
 	}
 	for _, cfg := range buckets(replicas) {
-		if err := ensure(ctx, cfg.Bucket, func() error { _, err := js.CreateOrUpdateKeyValue(ctx, cfg); return err }); err != nil {
+		if err := ensure(ctx, "KV_"+cfg.Bucket, func(ctx context.Context) error { _, err := js.CreateOrUpdateKeyValue(ctx, cfg); return err }); err != nil {
 			return err
 		}
 	}
@@ -93,7 +99,7 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, replicas int) error {
 		Bucket: event.ObjectsRaw, Description: "raw alert bodies exactly as received",
 		Storage: jetstream.FileStorage, Replicas: replicas,
 	}
-	return ensure(ctx, objects.Bucket, func() error { _, err := js.CreateOrUpdateObjectStore(ctx, objects); return err })
+	return ensure(ctx, "OBJ_"+objects.Bucket, func(ctx context.Context) error { _, err := js.CreateOrUpdateObjectStore(ctx, objects); return err })
 }
 
 func buckets(replicas int) []jetstream.KeyValueConfig {
