@@ -15,7 +15,7 @@ import "embed"
 // FS holds every file of the contract under its path in this folder, such as
 // "events/case.declared.v1.json" or "events/examples/case.declared.v1.json".
 //
-//go:embed events mapping webhooks *.yaml
+//go:embed events law mapping webhooks *.yaml
 var FS embed.FS
 
 // Base is the prefix of every $id: Base + "events/case.declared.v1.json".

@@ -20,55 +20,60 @@ func (r *Rules) Duties(f Facts, at time.Time) []Duty { return r.DutiesWith(f, at
 // DutiesWith is Duties with options.
 func (r *Rules) DutiesWith(f Facts, at time.Time, o Options) []Duty {
 	x := r.newRun(f, at)
-	var out []Duty
+	var found []*Duty
 	for _, rule := range r.all {
-		if o.Rule != "" && rule.Full != o.Rule {
-			continue
+		if o.Rule == "" || rule.Full == o.Rule {
+			found = x.collect(found, rule, o)
 		}
-		x.collect(rule, o, &out)
 	}
-	slices.SortStableFunc(out, func(a, b Duty) int {
-		switch {
-		case a.Applies() != b.Applies():
-			if a.Applies() {
-				return -1
-			}
-			return 1
-		case a.Due != nil && b.Due != nil && !a.Due.Equal(*b.Due):
-			return a.Due.Compare(*b.Due)
-		case (a.Due == nil) != (b.Due == nil):
-			if a.Due != nil {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.ID, b.ID)
-	})
+	slices.SortStableFunc(found, earlier)
+	out := make([]Duty, len(found))
+	for i, d := range found {
+		out[i] = *d
+	}
 	return out
 }
 
-// collect appends the duties of one rule, one for each place where it arises.
-func (x *run) collect(rule *Rule, o Options, out *[]Duty) {
-	places, assumed, why := x.places(rule)
-	if len(places) == 0 {
-		if o.NotApplicable {
-			d := x.frame(rule, x.rules.voc.Places[rule.Jurisdiction])
-			d.NotApplicableBecause = why
-			*out = append(*out, d)
+// earlier orders duties: those that apply first, then by due instant, those without one last, then by id.
+func earlier(a, b *Duty) int {
+	switch {
+	case a.Applies() != b.Applies():
+		if a.Applies() {
+			return -1
 		}
-		return
+		return 1
+	case a.Due != nil && b.Due != nil && !a.Due.Equal(*b.Due):
+		return a.Due.Compare(*b.Due)
+	case (a.Due == nil) != (b.Due == nil):
+		if a.Due != nil {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(a.ID, b.ID)
+}
+
+// collect appends the duties of one rule, one for each place where it arises.
+func (x *run) collect(out []*Duty, rule *Rule, o Options) []*Duty {
+	places, assumed, why := x.places(rule)
+	if len(places) == 0 && o.NotApplicable {
+		d := x.frame(rule, x.rules.voc.Places[rule.Jurisdiction])
+		d.NotApplicableBecause = why
+		return append(out, &d)
 	}
 	for _, code := range places {
 		d := x.duty(rule, code, o.NotApplicable)
 		if d == nil || !d.Applies() && !o.NotApplicable {
 			continue
 		}
-		c := *d
 		if assumed != "" && d.Applies() {
+			c := *d
 			c.Assumed = append([]string{assumed}, c.Assumed...)
+			d = &c
 		}
-		*out = append(*out, c)
+		out = append(out, d)
 	}
+	return out
 }
 
 // frame fills what a duty has from its rule alone.

@@ -14,6 +14,7 @@ type run struct {
 	events map[string][]Event
 	olds   map[string][]Event // earlier statements of the same event, for the derivation
 	memo   map[memoKey]*Duty
+	counts map[string]Count // people by place, once computed
 	busy   map[memoKey]bool
 }
 
@@ -29,7 +30,7 @@ type env struct {
 }
 
 func (r *Rules) newRun(f Facts, asOf time.Time) *run {
-	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: map[memoKey]*Duty{}, busy: map[memoKey]bool{}}
+	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: map[memoKey]*Duty{}, counts: map[string]Count{}, busy: map[memoKey]bool{}}
 	f.Data = slices.Clone(f.Data)
 	for i := range f.Data {
 		els := make([]string, len(f.Data[i].Elements))
@@ -224,6 +225,15 @@ func (x *run) total() Count {
 // peopleIn counts the affected people of a place with its subdivisions. Without a map it is unknown; a
 // place outside the map has nobody, unless its country's total holds people whose subdivision is unknown.
 func (x *run) peopleIn(code string) Count {
+	c, ok := x.counts[code]
+	if !ok {
+		c = x.countIn(code)
+		x.counts[code] = c
+	}
+	return c
+}
+
+func (x *run) countIn(code string) Count {
 	by := x.f.People.ByJurisdiction
 	if len(by) == 0 {
 		return Count{}

@@ -81,8 +81,16 @@ func each(xs []expr, fn func(leaf)) {
 
 func (x andExpr) String() string    { return joinExpr(x, " and ") }
 func (x orExpr) String() string     { return "(" + joinExpr(x, " or ") + ")" }
-func (x notExpr) String() string    { return "not " + x.x.String() }
-func (x surelyExpr) String() string { return "surely " + x.x.String() }
+func (x notExpr) String() string    { return "not " + grouped(x.x) }
+func (x surelyExpr) String() string { return "surely " + grouped(x.x) }
+
+// grouped puts brackets around what «not» and «surely» would otherwise take apart.
+func grouped(x expr) string {
+	if _, ok := x.(andExpr); ok {
+		return "(" + x.String() + ")"
+	}
+	return x.String()
+}
 
 func joinExpr(xs []expr, sep string) string {
 	parts := make([]string, len(xs))
