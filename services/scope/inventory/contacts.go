@@ -1,0 +1,380 @@
+package inventory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/person"
+)
+
+// ErrNotOnList means that somebody asked for a person who is not on the list.
+var ErrNotOnList = errors.New("not a person of the sealed list")
+
+// answerBytes bounds the records in one answer, so that it fits one message of
+// the bus (1 MB) in its packed form.
+const answerBytes = 600 << 10
+
+// people reads records of people in one snapshot.
+type people struct {
+	store *Store
+	q     querier
+	head  head
+	tree  *tree
+	tombs *tombstones
+	pages map[uint32]*openedPage
+	table map[uint32]*pageKeys
+	// joined lists the duplicates of a person, by chunk.
+	joined map[uint32]map[uint32][]event.PersonJoined
+	plain  []byte
+}
+
+type openedPage struct {
+	records recordPage
+	keys    personKeys
+}
+
+func (s *Store) people(ctx context.Context, q querier, org string) (*people, error) {
+	h, err := readHead(ctx, q, org)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.tree(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	tombs, err := readTombstones(ctx, q, h)
+	if err != nil {
+		return nil, err
+	}
+	return &people{
+		store: s, q: q, head: h, tree: t, tombs: tombs, pages: map[uint32]*openedPage{}, table: map[uint32]*pageKeys{},
+		joined: map[uint32]map[uint32][]event.PersonJoined{},
+	}, nil
+}
+
+func (p *people) tableOf(ctx context.Context, chunk uint32) (*pageKeys, error) {
+	if t := p.table[chunk]; t != nil {
+		return t, nil
+	}
+	sealed, err := readSegment(ctx, p.q, p.head, segTable, 0, int64(chunk))
+	if err != nil {
+		return nil, err
+	}
+	t := new(pageKeys)
+	if sealed != nil {
+		if t, err = p.tree.openTable(chunk, sealed); err != nil {
+			return nil, err
+		}
+	}
+	p.table[chunk] = t
+	return t, nil
+}
+
+// fetch opens the pages of the numbers, which ascend, with as few reads as it can.
+func (p *people) fetch(ctx context.Context, numbers []uint32) error {
+	clear(p.pages)
+	for len(numbers) > 0 {
+		first, n := numbers[0]/pageSize, 1
+		last := first
+		// A run of pages of one chunk without large holes is read at once.
+		for n < len(numbers) && numbers[n]/pageSize <= last+2 && numbers[n]>>16 == numbers[0]>>16 {
+			last = numbers[n] / pageSize
+			n++
+		}
+		if err := p.fetchRun(ctx, first, last); err != nil {
+			return err
+		}
+		numbers = numbers[n:]
+	}
+	return nil
+}
+
+func (p *people) fetchRun(ctx context.Context, first, last uint32) error {
+	table, err := p.tableOf(ctx, first/pages)
+	if err != nil {
+		return err
+	}
+	err = readSegments(ctx, p.q, p.head, segKeys, 0, int64(first), int64(last)+1, func(c int64, body []byte) error {
+		page := new(openedPage)
+		p.pages[uint32(c)] = page
+		return openKeyPage(&table[c%pages], uint32(c)*pageSize, body, &page.keys)
+	})
+	if err != nil {
+		return err
+	}
+	return readSegments(ctx, p.q, p.head, segRecords, 0, int64(first), int64(last)+1, func(c int64, body []byte) error {
+		if page := p.pages[uint32(c)]; page != nil {
+			return page.records.parse(body)
+		}
+		return nil
+	})
+}
+
+// record returns the opened record of a person whose page was fetched, or ""
+// for a number that is nobody or erased.
+func (p *people) record(number uint32) (string, error) {
+	page, slot := p.pages[number/pageSize], number%pageSize
+	if page == nil || len(page.records[slot]) == 0 || isZero(&page.keys[slot]) || p.tombs.has(number) {
+		return "", nil
+	}
+	var err error
+	p.plain, err = openOnce(p.plain[:0], &page.keys[slot], page.records[slot], numberContext(number))
+	if err != nil {
+		return "", fmt.Errorf("record of person %d does not open with its key", number)
+	}
+	return string(p.plain), nil
+}
+
+// duplicates returns the numbers that are the same person as number.
+func (p *people) duplicates(ctx context.Context, number uint32) ([]event.PersonJoined, error) {
+	chunk := number >> 16
+	joined, known := p.joined[chunk]
+	if !known {
+		body, err := readSegment(ctx, p.q, p.head, segJoined, 0, int64(chunk))
+		if err != nil {
+			return nil, err
+		}
+		joined = map[uint32][]event.PersonJoined{}
+		err = eachAlias(body, func(low uint16, other uint32, reason uint8) {
+			n := chunk<<16 | uint32(low)
+			joined[n] = append(joined[n], event.PersonJoined{Number: person.Number(other), Reason: reasonText(reason)})
+		})
+		if err != nil {
+			return nil, segmentError(segJoined, 0, int64(chunk), err)
+		}
+		p.joined[chunk] = joined
+	}
+	return joined[number], nil
+}
+
+func reasonText(code uint8) string {
+	if int(code) < len(joinReasons) {
+		return joinReasons[code]
+	}
+	return ""
+}
+
+// contacts fills in the contacts of numbers, which ascend, and returns how many
+// it answered before the answer grew too large.
+func (p *people) contacts(ctx context.Context, numbers []uint32, out *event.ContactsAnswer) (int, error) {
+	if err := p.fetch(ctx, numbers); err != nil {
+		return 0, err
+	}
+	size := 0
+	var twice []int // places in out of people with duplicates
+	n := 0
+	for ; n < len(numbers) && size < answerBytes; n++ {
+		number := numbers[n]
+		if p.tombs.has(number) {
+			out.Erased = append(out.Erased, person.Number(number))
+			continue
+		}
+		record, err := p.record(number)
+		if err != nil {
+			return n, err
+		}
+		size += len(record)
+		c := person.Contact{Number: person.Number(number)}
+		if record != "" {
+			if err := contact(&c, record); err != nil {
+				return n, fmt.Errorf("person %d: %w", number, err)
+			}
+		}
+		others, err := p.duplicates(ctx, number)
+		if err != nil {
+			return n, err
+		}
+		if len(others) > 0 {
+			twice = append(twice, len(out.Contacts))
+		}
+		out.Contacts = append(out.Contacts, c)
+	}
+	for _, i := range twice {
+		if err := p.complete(ctx, &out.Contacts[i]); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// complete fills what a contact lacks from the person's other records.
+func (p *people) complete(ctx context.Context, c *person.Contact) error {
+	others, err := p.duplicates(ctx, uint32(c.Number))
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if err := p.fetch(ctx, []uint32{uint32(o.Number)}); err != nil {
+			return err
+		}
+		record, err := p.record(uint32(o.Number))
+		if err != nil {
+			return err
+		}
+		if record == "" {
+			continue
+		}
+		if err := contact(c, record); err != nil {
+			return fmt.Errorf("person %d: %w", o.Number, err)
+		}
+	}
+	return nil
+}
+
+// Contacts answers a question for contact records of a sealed revision and
+// writes it to the audit. It returns ErrNotSealed if the revision was never
+// sealed for the case and ErrNotOnList if a number is not on it.
+func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.ContactsAnswer, error) {
+	var answer event.ContactsAnswer
+	l, err := s.list(ctx, q.Org, q.Case, q.Revision)
+	if err != nil {
+		return answer, err
+	}
+	numbers, err := l.asked(q)
+	if err != nil {
+		return answer, err
+	}
+	answer.Next = q.From
+	if len(q.Numbers) > 0 {
+		answer.Next = 0
+	}
+	if len(numbers) == 0 {
+		return answer, nil
+	}
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		p, err := s.people(ctx, tx, q.Org)
+		if err != nil {
+			return err
+		}
+		answer.Contacts = make([]person.Contact, 0, len(numbers))
+		n, err := p.contacts(ctx, numbers, &answer)
+		answer.Next += int64(n)
+		return err
+	})
+	if err != nil {
+		return event.ContactsAnswer{}, fmt.Errorf("contacts of case %s/%s: %w", q.Org, q.Case, err)
+	}
+	for i := range answer.Contacts {
+		answer.Contacts[i].Exposed = l.exposedOf(uint32(answer.Contacts[i].Number))
+	}
+	// Told before it is handed out: an answer without its audit must not exist.
+	if err := s.audit(ctx, q.Org, audited{actor: "service notice", act: "contacts", caseID: q.Case, people: int64(len(answer.Contacts)),
+		detail: fmt.Sprintf("revision %d, order %s, from %d to %d", q.Revision, clip(q.Order), q.From, answer.Next)}); err != nil {
+		return event.ContactsAnswer{}, err
+	}
+	return answer, nil
+}
+
+// asked returns the numbers a question is about, ascending, after checking that
+// they may be asked for.
+func (l *list) asked(q event.ContactsQuestion) ([]uint32, error) {
+	if len(q.Numbers) == 0 {
+		people := int64(l.union.GetCardinality())
+		if q.From < 0 || q.To < q.From || q.To-q.From > event.MaxContacts {
+			return nil, fmt.Errorf("ask for 0 to %d places of the list, not for %d to %d", event.MaxContacts, q.From, q.To)
+		}
+		to := min(q.To, people)
+		if q.From >= to {
+			return nil, nil
+		}
+		first, err := l.union.Select(uint32(q.From))
+		if err != nil {
+			return nil, fmt.Errorf("place %d of the list: %w", q.From, err)
+		}
+		it := l.union.ManyIterator()
+		if adv, ok := it.(interface{ AdvanceIfNeeded(uint32) }); ok {
+			adv.AdvanceIfNeeded(first)
+			buf := make([]uint32, to-q.From)
+			return buf[:it.NextMany(buf)], nil
+		}
+		return l.slow(first, int(to-q.From)), nil
+	}
+	if len(q.Numbers) > event.MaxContacts {
+		return nil, fmt.Errorf("ask for at most %d people at once, not for %d", event.MaxContacts, len(q.Numbers))
+	}
+	numbers := make([]uint32, len(q.Numbers))
+	for i, n := range q.Numbers {
+		numbers[i] = uint32(n)
+		if !q.Guardians && !l.union.Contains(uint32(n)) {
+			return nil, fmt.Errorf("%w: number %d, revision %d of case %s/%s", ErrNotOnList, n, q.Revision, q.Org, q.Case)
+		}
+	}
+	if !slices.IsSorted(numbers) {
+		return nil, errors.New("ask for person numbers in ascending order")
+	}
+	return numbers, nil
+}
+
+// slow walks from a number on, n people.
+func (l *list) slow(first uint32, n int) []uint32 {
+	it := l.union.Iterator()
+	it.AdvanceIfNeeded(first)
+	out := make([]uint32, 0, n)
+	for it.HasNext() && len(out) < n {
+		out = append(out, it.Next())
+	}
+	return out
+}
+
+// Stream calls visit with all contacts of a sealed revision in order of number,
+// some thousands at a time; the slice is used again. It is written to the audit
+// as one act of the actor.
+func (s *Store) Stream(ctx context.Context, org, caseID string, revision int, actor string, visit func([]person.Contact) error) error {
+	l, err := s.list(ctx, org, caseID, revision)
+	if err != nil {
+		return err
+	}
+	if err := s.audit(ctx, org, audited{actor: actor, act: "export", caseID: caseID, people: int64(l.union.GetCardinality()),
+		detail: fmt.Sprintf("revision %d, all contacts", revision)}); err != nil {
+		return err
+	}
+	return s.read(ctx, func(tx *sql.Tx) error {
+		p, err := s.people(ctx, tx, org)
+		if err != nil {
+			return err
+		}
+		var answer event.ContactsAnswer
+		return eachBatch(l, func(numbers []uint32, exposed *[chunkSize]uint32) error {
+			for len(numbers) > 0 {
+				answer.Contacts, answer.Erased = answer.Contacts[:0], answer.Erased[:0]
+				n, err := p.contacts(ctx, numbers, &answer)
+				if err != nil {
+					return err
+				}
+				for i := range answer.Contacts {
+					c := &answer.Contacts[i]
+					c.Exposed = setOf(exposed[uint16(c.Number)])
+				}
+				if err := visit(answer.Contacts); err != nil {
+					return err
+				}
+				numbers = numbers[n:]
+			}
+			return ctx.Err()
+		})
+	})
+}
+
+// eachBatch calls f with up to 4,096 numbers of one chunk and what is exposed
+// of the people of that chunk.
+func eachBatch(l *list, f func(numbers []uint32, exposed *[chunkSize]uint32) error) error {
+	var scratch [chunkSize]uint32
+	var failed error
+	batch := make([]uint32, 0, 4096)
+	l.each(&scratch, func(chunk uint32, exposed *[chunkSize]uint32) {
+		for i := 0; i < chunkSize && failed == nil; i++ {
+			if exposed[i] != 0 {
+				batch = append(batch, chunk<<16|uint32(i))
+			}
+			if len(batch) == cap(batch) || i == chunkSize-1 && len(batch) > 0 {
+				failed = f(batch, exposed)
+				batch = batch[:0]
+			}
+		}
+	})
+	return failed
+}

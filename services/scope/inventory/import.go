@@ -1,0 +1,162 @@
+package inventory
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Source is one table to be imported.
+type Source struct {
+	// Name stands in reports: "people.csv".
+	Name    string
+	Mapping Mapping
+	// Read hands all rows to the delivery and everything that decides what they
+	// mean to digest.
+	Read func(ctx context.Context, d *Delivery, digest io.Writer) error
+}
+
+// Options are what a person decides about an import.
+type Options struct {
+	// Check counts and lists faults without taking anything in.
+	Check bool
+	// SkipBad takes in the good rows although others have faults.
+	SkipBad bool
+	// What names the import to others who find the inventory busy.
+	What string
+	// Progress is told what is being done and how far it is, 0 to 1.
+	Progress func(phase string, done float64)
+}
+
+// Import brings sources into the inventory of an organisation, all or nothing.
+// What it returns in a check is what it would return in earnest, but for the
+// people of whom something changed. ErrBadRows means that rows have faults and
+// Options.SkipBad was not set; ErrBusy that another import is under way.
+func (s *Store) Import(ctx context.Context, org string, sources []Source, o Options) (Report, error) {
+	if len(sources) == 0 {
+		return Report{}, errors.New("import: there is nothing to import")
+	}
+	what := o.What
+	if what == "" {
+		what = "import of " + sources[0].Name
+	}
+	d, err := s.Deliver(ctx, org, what)
+	if err != nil {
+		return Report{}, fmt.Errorf("import for %s: %w", org, err)
+	}
+	report, err := d.run(ctx, sources, o)
+	if err := errors.Join(err, d.Close()); err != nil {
+		return report, fmt.Errorf("import for %s: %w", org, err)
+	}
+	return report, nil
+}
+
+func (d *Delivery) run(ctx context.Context, sources []Source, o Options) (Report, error) {
+	if o.Progress != nil {
+		d.Progress = o.Progress
+	}
+	slices.SortStableFunc(sources, func(a, b Source) int { return tableOrder(a) - tableOrder(b) })
+	digest := sha256.New()
+	for i, src := range sources {
+		if err := digestSource(digest, src); err != nil {
+			return d.report, err
+		}
+		if err := src.Read(ctx, d, digest); err != nil {
+			return d.report, err
+		}
+		d.Progress("read", float64(i+1)/float64(len(sources)))
+	}
+	if o.Check {
+		return d.Check(ctx)
+	}
+	return d.Commit(ctx, hex.EncodeToString(digest.Sum(nil)), o.SkipBad)
+}
+
+func digestSource(digest hash.Hash, src Source) error {
+	m, err := json.Marshal(src.Mapping)
+	if err != nil {
+		return fmt.Errorf("mapping of %s: %w", src.Name, err)
+	}
+	_, err = fmt.Fprintf(digest, "%s\n%s\n", src.Name, m)
+	return err
+}
+
+// tableOrder puts catalogues before people and people before their records.
+func tableOrder(s Source) int {
+	name := strings.ToLower(s.Name + " " + s.Mapping.Kind)
+	for i, kind := range [...]string{kindSystems, kindDatasets, kindPeople, kindHoldings} {
+		if strings.Contains(name, kind) {
+			return i
+		}
+	}
+	return 2
+}
+
+// File is the source of a file; its form is told from the ending of its name:
+// .csv, .tsv or .txt for CSV, .ndjson or .jsonl, .parquet, .tocsin for the bulk form, .yaml or
+// .yml for a Fides data map.
+func File(path string, m Mapping) (Source, error) {
+	read, known := formats[strings.ToLower(filepath.Ext(path))]
+	if !known {
+		return Source{}, fmt.Errorf("%s: the ending is none of .csv .tsv .txt", filepath.Base(path))
+	}
+	name := filepath.Base(path)
+	return Source{Name: name, Mapping: m, Read: func(ctx context.Context, d *Delivery, digest io.Writer) (err error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		return read(ctx, d, name, f, digest, m)
+	}}, nil
+}
+
+// Text is the source of CSV text that is already in memory.
+func Text(name, text string, m Mapping) Source {
+	return Source{Name: name, Mapping: m, Read: func(_ context.Context, d *Delivery, digest io.Writer) error {
+		return d.CSV(name, io.TeeReader(strings.NewReader(text), digest), m)
+	}}
+}
+
+// format reads an open file of one form.
+type format func(ctx context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error
+
+var formats = map[string]format{
+	".csv": csvFile, ".tsv": csvFile, ".txt": csvFile,
+}
+
+func csvFile(_ context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error {
+	return d.CSV(name, io.TeeReader(f, digest), m)
+}
+
+// Folder returns the sources of all files of a folder that can be imported.
+func Folder(dir string, mappings map[string]Mapping) ([]Source, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	var all []Source
+	for _, e := range entries {
+		if _, known := formats[strings.ToLower(filepath.Ext(e.Name()))]; e.IsDir() || !known {
+			continue
+		}
+		src, err := File(filepath.Join(dir, e.Name()), mappings[e.Name()])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, src)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("import: %s holds no file that can be imported", dir)
+	}
+	return all, nil
+}

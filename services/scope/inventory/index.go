@@ -1,0 +1,183 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+)
+
+// The blind index is kept as sorted runs: a partition holds the entries whose
+// hash begins with the same bits, ascending. Small inventories have a single
+// partition, larger ones 256; the number only grows.
+
+const (
+	smallIndex   = 50_000 // people up to which one partition does
+	largeBits    = 8
+	partitions   = 1 << largeBits
+	identitySize = 16 + 4
+	emailSize    = 16 + 4 + 4 + 4
+	searchSize   = 8 + 4
+)
+
+// entrySize is the stored size of an entry: the hash (16 bytes, 8 for the search
+// kinds), the number, and for mailboxes the tags of name and birth date.
+func (k kindOfIndex) entrySize() int {
+	switch k {
+	case byIdentity, byOfficial:
+		return identitySize
+	case byEmail:
+		return emailSize
+	default:
+		return searchSize
+	}
+}
+
+func (k kindOfIndex) hashSize() int {
+	if k == byPhone || k == byName {
+		return 8
+	}
+	return 16
+}
+
+// entry is one entry of the index of any kind.
+type entry struct {
+	hi, lo uint64 // the hash, big-endian; lo is 0 for the search kinds
+	number uint32
+	name   uint32 // tags; mailboxes only
+	born   uint32
+}
+
+func (e entry) compare(o entry) int {
+	switch {
+	case e.hi != o.hi:
+		return less(e.hi < o.hi)
+	case e.lo != o.lo:
+		return less(e.lo < o.lo)
+	case e.number != o.number:
+		return less(e.number < o.number)
+	case e.name != o.name:
+		return less(e.name < o.name)
+	case e.born != o.born:
+		return less(e.born < o.born)
+	}
+	return 0
+}
+
+func less(yes bool) int {
+	if yes {
+		return -1
+	}
+	return 1
+}
+
+func (e entry) sameHash(o entry) bool { return e.hi == o.hi && e.lo == o.lo }
+
+func (k kindOfIndex) append(b []byte, e entry) []byte {
+	b = binary.BigEndian.AppendUint64(b, e.hi)
+	if k.hashSize() == 16 {
+		b = binary.BigEndian.AppendUint64(b, e.lo)
+	}
+	b = binary.LittleEndian.AppendUint32(b, e.number)
+	if k == byEmail {
+		b = binary.LittleEndian.AppendUint32(b, e.name)
+		b = binary.LittleEndian.AppendUint32(b, e.born)
+	}
+	return b
+}
+
+// at reads the entry at b.
+func (k kindOfIndex) at(b []byte) entry {
+	e := entry{hi: binary.BigEndian.Uint64(b)}
+	b = b[8:]
+	if k.hashSize() == 16 {
+		e.lo = binary.BigEndian.Uint64(b)
+		b = b[8:]
+	}
+	e.number = binary.LittleEndian.Uint32(b)
+	if k == byEmail {
+		e.name, e.born = binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])
+	}
+	return e
+}
+
+func entryOf(k kindOfIndex, h hash128) entry {
+	e := entry{hi: binary.BigEndian.Uint64(h[:])}
+	if k.hashSize() == 16 {
+		e.lo = binary.BigEndian.Uint64(h[8:])
+	}
+	return e
+}
+
+// sortEntries sorts entries of one part (the same first eight bits) by hash and
+// number. Hashes are uniform, so a first pass leaves short runs.
+func sortEntries(all []entry) {
+	if len(all) < 4096 {
+		slices.SortFunc(all, entry.compare)
+		return
+	}
+	radixEntries(all)
+}
+
+// radixEntries is one counting pass over the 12 bits below those that all
+// entries share, then small sorts.
+func radixEntries(all []entry) {
+	const digits = 1 << 12
+	const shift = 64 - largeBits - 12
+	var ends [digits + 1]int
+	digit := func(e entry) int { return int(e.hi>>shift) & (digits - 1) }
+	for _, e := range all {
+		ends[digit(e)+1]++
+	}
+	for i := range digits {
+		ends[i+1] += ends[i]
+	}
+	starts := ends
+	sorted := make([]entry, len(all))
+	for _, e := range all {
+		d := digit(e)
+		sorted[starts[d]] = e
+		starts[d]++
+	}
+	copy(all, sorted)
+	for i := range digits {
+		if run := all[ends[i]:ends[i+1]]; len(run) > 1 {
+			slices.SortFunc(run, entry.compare)
+		}
+	}
+}
+
+// indexKey is the key column a of a kind of index with a number of partitions.
+func (h *head) indexKey(k kindOfIndex, bits int) int64 { return int64(k)*64 + int64(bits) }
+
+// find returns the entries of a kind with the hash.
+func (s *Store) find(ctx context.Context, q querier, h head, k kindOfIndex, hash hash128) ([]entry, error) {
+	c := int64(0)
+	if h.indexBits == largeBits {
+		c = int64(hash[0])
+	}
+	body, err := readSegment(ctx, q, h, segIndex, h.indexKey(k, h.indexBits), c)
+	if err != nil || body == nil {
+		return nil, err
+	}
+	size := k.entrySize()
+	if len(body)%size != 0 {
+		return nil, segmentError(segIndex, h.indexKey(k, h.indexBits), c, errSegment)
+	}
+	prefix := hash[:k.hashSize()]
+	n := len(body) / size
+	lo, hi := 0, n
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if bytes.Compare(body[mid*size:mid*size+len(prefix)], prefix) < 0 {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	var found []entry
+	for ; lo < n && bytes.Equal(body[lo*size:lo*size+len(prefix)], prefix); lo++ {
+		found = append(found, k.at(body[lo*size:]))
+	}
+	return found, nil
+}

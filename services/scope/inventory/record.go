@@ -1,0 +1,418 @@
+package inventory
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+
+	"tocsin.dev/pkg/person"
+)
+
+// noDay stands for an unknown date.
+const noDay = math.MinInt32
+
+// Person is one row of a delivery about one person. It holds personal data in
+// the clear and never leaves the import.
+type Person struct {
+	// Ref is the organisation's own number of the person within Space; equal
+	// means the same person. Space is empty unless systems number people each
+	// for themselves.
+	Ref, Space string
+	// OfficialID is a government id with its country, such as "SE 19800101-0000".
+	OfficialID    string
+	Given, Family string
+	Email         string
+	// Unverified marks an address that nobody ever confirmed: it is written to,
+	// but joins nobody.
+	Unverified bool
+	// Phone is in E.164.
+	Phone   string
+	Address []string
+	// Language is a BCP 47 tag, Jurisdiction an ISO 3166 code; empty means unknown.
+	Language, Jurisdiction string
+	// Born is in days since 1970; noDay means unknown.
+	Born int32
+	// AgeClass, Relation and Preference are words of package person.
+	AgeClass, Relation, Preference string
+	// Source is where a bought address came from.
+	Source string
+	// LastActive is the last purchase or visit in days since 1970; 0 means unknown.
+	LastActive uint16
+	OptOut     bool
+	Deceased   bool
+	// GuardianRef is the Ref of the person who is told instead of a minor.
+	GuardianRef string
+
+	// Filled in by the store.
+	guardian    person.Number
+	otherEmails []string
+	otherPhones []string
+}
+
+// reset empties p for the next row and keeps its slices.
+func (p *Person) reset() { *p = Person{Born: noDay, Address: p.Address[:0]} }
+
+// Codes of words; stored, never change. The first stands for unknown or none.
+var (
+	ageClasses  = [...]string{person.AgeUnknown, person.AgeAdult, person.AgeMinor}
+	relations   = [...]string{"customer", "former", "applicant", "third_person", "bought_list", "device_only", "employee", "business_contact"}
+	preferences = [...]string{"", "email", "sms", "post", "voice", "fax"}
+)
+
+// code returns the index of word in words, or -1.
+func code(words []string, word string) int { return slices.Index(words, word) }
+
+// Channels by which a person can be reached, as bits; stored, never change.
+const (
+	byMail = 1 << iota
+	bySMS
+	byPost
+)
+
+func (p *Person) channels() uint8 {
+	var c uint8
+	if p.Email != "" {
+		c |= byMail
+	}
+	if p.Phone != "" {
+		c |= bySMS
+	}
+	if len(p.Address) >= 2 { // a street or box, and a place
+		c |= byPost
+	}
+	return c
+}
+
+// Fields of a record; stored, never change. A record is a version byte and
+// then fields: tag, length as uvarint, bytes.
+const (
+	fieldGiven = iota + 1
+	fieldFamily
+	fieldEmail
+	fieldPhone
+	fieldAddress // one line; repeated
+	fieldLanguage
+	fieldJurisdiction
+	fieldClass // age class, relation, preference, flags: four bytes
+	fieldBorn
+	fieldRef
+	fieldSpace
+	fieldOfficial
+	fieldSource
+	fieldGuardian
+	fieldOtherEmail // repeated
+	fieldOtherPhone // repeated
+	fieldLastActive
+)
+
+const (
+	recordVersion = 1
+	maxRecord     = 1<<16 - 128 // with guardian and tag it fits a 16-bit length
+)
+
+const (
+	flagOptOut = 1 << iota
+	flagDeceased
+	flagUnverified
+)
+
+var errRecord = errors.New("a person's record is damaged")
+
+// encode appends the record of p.
+func (p *Person) encode(b []byte) []byte {
+	b = append(b, recordVersion)
+	b = appendField(b, fieldGiven, p.Given)
+	b = appendField(b, fieldFamily, p.Family)
+	b = appendField(b, fieldEmail, p.Email)
+	b = appendField(b, fieldPhone, p.Phone)
+	for _, line := range p.Address {
+		b = appendField(b, fieldAddress, line)
+	}
+	b = appendField(b, fieldLanguage, p.Language)
+	b = appendField(b, fieldJurisdiction, p.Jurisdiction)
+	b = append(b, fieldClass, 4, byte(max(0, code(ageClasses[:], p.AgeClass))),
+		byte(max(0, code(relations[:], p.Relation))), byte(max(0, code(preferences[:], p.Preference))), p.flags())
+	if p.Born != noDay {
+		b = append(b, fieldBorn, 4)
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.Born))
+	}
+	b = appendField(b, fieldRef, p.Ref)
+	b = appendField(b, fieldSpace, p.Space)
+	b = appendField(b, fieldOfficial, p.OfficialID)
+	b = appendField(b, fieldSource, p.Source)
+	for _, e := range p.otherEmails {
+		b = appendField(b, fieldOtherEmail, e)
+	}
+	for _, e := range p.otherPhones {
+		b = appendField(b, fieldOtherPhone, e)
+	}
+	if p.LastActive != 0 {
+		b = append(b, fieldLastActive, 2)
+		b = binary.LittleEndian.AppendUint16(b, p.LastActive)
+	}
+	if p.guardian != 0 { // last, as an import learns it after the rest
+		b = append(b, fieldGuardian, 4)
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.guardian))
+	}
+	return b
+}
+
+func appendField(b []byte, tag byte, s string) []byte {
+	if s == "" {
+		return b
+	}
+	b = append(b, tag)
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+func (p *Person) flags() byte {
+	var f byte
+	if p.OptOut {
+		f |= flagOptOut
+	}
+	if p.Deceased {
+		f |= flagDeceased
+	}
+	if p.Unverified {
+		f |= flagUnverified
+	}
+	return f
+}
+
+// fields calls f for every field of a record. All values share one string.
+func fields(record string, f func(tag byte, value string)) error {
+	if record == "" || record[0] != recordVersion {
+		return errRecord
+	}
+	rest := record[1:]
+	for rest != "" {
+		tag := rest[0]
+		n, used := uvarint(rest[1:])
+		if used == 0 || n > uint64(len(rest)-1-used) {
+			return errRecord
+		}
+		f(tag, rest[1+used:1+used+int(n)])
+		rest = rest[1+used+int(n):]
+	}
+	return nil
+}
+
+func uvarint(s string) (uint64, int) {
+	var v uint64
+	for i := 0; i < len(s) && i < 5; i++ {
+		v |= uint64(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			return v, i + 1
+		}
+	}
+	return 0, 0
+}
+
+// decode fills p from a record.
+func (p *Person) decode(record string) error {
+	p.reset()
+	return fields(record, func(tag byte, v string) {
+		switch tag {
+		case fieldGiven:
+			p.Given = v
+		case fieldFamily:
+			p.Family = v
+		case fieldEmail:
+			p.Email = v
+		case fieldPhone:
+			p.Phone = v
+		case fieldAddress:
+			p.Address = append(p.Address, v)
+		case fieldLanguage:
+			p.Language = v
+		case fieldJurisdiction:
+			p.Jurisdiction = v
+		case fieldClass:
+			if len(v) == 4 {
+				p.AgeClass, p.Relation, p.Preference = word(ageClasses[:], v[0]), word(relations[:], v[1]), word(preferences[:], v[2])
+				p.OptOut, p.Deceased, p.Unverified = v[3]&flagOptOut != 0, v[3]&flagDeceased != 0, v[3]&flagUnverified != 0
+			}
+		case fieldBorn:
+			p.Born = int32(number32(v))
+		case fieldRef:
+			p.Ref = v
+		case fieldSpace:
+			p.Space = v
+		case fieldOfficial:
+			p.OfficialID = v
+		case fieldSource:
+			p.Source = v
+		case fieldGuardian:
+			p.guardian = person.Number(number32(v))
+		case fieldOtherEmail:
+			p.otherEmails = append(p.otherEmails, v)
+		case fieldOtherPhone:
+			p.otherPhones = append(p.otherPhones, v)
+		case fieldLastActive:
+			p.LastActive = uint16(number32(v))
+		}
+	})
+}
+
+func word(words []string, code byte) string {
+	if int(code) < len(words) {
+		return words[code]
+	}
+	return ""
+}
+
+func number32(v string) uint32 {
+	var n uint32
+	for i := 0; i < len(v) && i < 4; i++ {
+		n |= uint32(v[i]) << (8 * i)
+	}
+	return n
+}
+
+// contact fills c from a record; it leaves alone what c already has, so that
+// the records of a joined person can be laid over each other.
+func contact(c *person.Contact, record string) error {
+	address := len(c.Address) == 0
+	first := c.AgeClass == ""
+	return fields(record, func(tag byte, v string) {
+		switch tag {
+		case fieldGiven:
+			if c.GivenName == "" {
+				c.GivenName = person.Text(v)
+			}
+		case fieldFamily:
+			if c.FamilyName == "" {
+				c.FamilyName = person.Text(v)
+			}
+		case fieldEmail:
+			if c.Email == "" {
+				c.Email = person.Email(v)
+			}
+		case fieldPhone:
+			if c.Phone == "" {
+				c.Phone = person.Phone(v)
+			}
+		case fieldAddress:
+			if address {
+				c.Address = append(c.Address, person.Text(v))
+			}
+		case fieldLanguage:
+			if c.Language == "" {
+				c.Language = v
+			}
+		case fieldJurisdiction:
+			if c.Jurisdiction == "" {
+				c.Jurisdiction = v
+			}
+		case fieldClass:
+			contactClass(c, v, first)
+		case fieldGuardian:
+			if c.Guardian == 0 {
+				c.Guardian = person.Number(number32(v))
+			}
+		}
+	})
+}
+
+func contactClass(c *person.Contact, v string, first bool) {
+	if len(v) != 4 {
+		return
+	}
+	if first || c.AgeClass == person.AgeUnknown {
+		c.AgeClass = word(ageClasses[:], v[0])
+	}
+	if first {
+		c.Relation = word(relations[:], v[1])
+	}
+	if c.Preference == "" {
+		c.Preference = word(preferences[:], v[2])
+	}
+	c.Deceased = c.Deceased || v[3]&flagDeceased != 0
+}
+
+// laidOver returns what is known of a person after a newer row: what the newer
+// row says wins, what it leaves out stays, and a further address is kept beside.
+func (p *Person) laidOver(newer *Person) {
+	take := func(old *string, fresh string) {
+		if fresh != "" {
+			*old = fresh
+		}
+	}
+	if newer.Email != "" && p.Email != "" && newer.Email != p.Email {
+		p.otherEmails = withOther(p.otherEmails, p.Email, newer.Email)
+	}
+	if newer.Phone != "" && p.Phone != "" && newer.Phone != p.Phone {
+		p.otherPhones = withOther(p.otherPhones, p.Phone, newer.Phone)
+	}
+	if newer.Email != "" {
+		p.Unverified = newer.Unverified
+	}
+	take(&p.Given, newer.Given)
+	take(&p.Family, newer.Family)
+	take(&p.Email, newer.Email)
+	take(&p.Phone, newer.Phone)
+	take(&p.Language, newer.Language)
+	take(&p.Jurisdiction, newer.Jurisdiction)
+	take(&p.Ref, newer.Ref)
+	take(&p.Space, newer.Space)
+	take(&p.OfficialID, newer.OfficialID)
+	take(&p.Source, newer.Source)
+	take(&p.Preference, newer.Preference)
+	take(&p.Relation, newer.Relation)
+	if newer.AgeClass != "" && newer.AgeClass != person.AgeUnknown {
+		p.AgeClass = newer.AgeClass
+	}
+	if len(newer.Address) > 0 {
+		p.Address = newer.Address
+	}
+	if newer.Born != noDay {
+		p.Born = newer.Born
+	}
+	if newer.guardian != 0 {
+		p.guardian = newer.guardian
+	}
+	p.LastActive = max(p.LastActive, newer.LastActive)
+	p.OptOut = p.OptOut || newer.OptOut
+	p.Deceased = p.Deceased || newer.Deceased
+}
+
+// withOther adds the address that was replaced to the others, at most eight.
+func withOther(others []string, old, now string) []string {
+	others = slices.DeleteFunc(others, func(s string) bool { return s == now || s == old })
+	others = append([]string{old}, others...)
+	return others[:min(len(others), 8)]
+}
+
+// byContent orders the rows of one person in one delivery, so that the order
+// of rows does not decide what stays.
+func byContent(a, b []byte) int { return bytes.Compare(a, b) }
+
+// attribute is what stands in the clear beside a person's number.
+type attribute struct {
+	jurisdiction, language uint16 // index into the terms of the inventory
+	class                  uint8  // age class | relation << 2 | flags
+	channels               uint8
+	lastActive             uint16
+}
+
+const (
+	classRelation = 2 // shift
+	classDeceased = 1 << 5
+	classOptOut   = 1 << 6
+	classPresent  = 1 << 7 // the number is somebody
+	attributeSize = 8
+)
+
+func (p *Person) class() uint8 {
+	c := uint8(classPresent) | uint8(max(0, code(ageClasses[:], p.AgeClass))) | uint8(max(0, code(relations[:], p.Relation)))<<classRelation
+	if p.Deceased {
+		c |= classDeceased
+	}
+	if p.OptOut {
+		c |= classOptOut
+	}
+	return c
+}

@@ -1,0 +1,306 @@
+package inventory
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Kinds of segment; stored, never change. a and c are the other key columns.
+const (
+	segHoldings   = 0 // a = dataset, c = chunk
+	segAttributes = 1 // c = chunk
+	segRecords    = 2 // c = page
+	segKeys       = 3 // c = page
+	segTable      = 4 // c = chunk
+	segIndex      = 5 // a = kind of identifier × 64 + bits, c = partition
+	segAliases    = 6 // c = chunk of the alias
+	segJoined     = 7 // c = chunk of the person the aliases stand for
+)
+
+// stillHeld is the last instant of a record that has not been deleted.
+const stillHeld = math.MaxUint32
+
+// holding is one record of one person in one dataset and chunk. Instants are
+// seconds since 1970; last is the last at which it was held.
+type holding struct {
+	first, last uint32
+	low         uint16 // number within the chunk
+	mask        uint16 // index into the masks
+}
+
+// columns is a holdings segment:
+//
+//	rows u32, deleted u32, masks u32
+//	masks   u32 × masks           distinct category sets
+//	first   u32 × rows
+//	last    u32 × deleted         of the records that were deleted
+//	row     u32 × deleted         their rows, ascending
+//	low     u16 × rows            ascending
+//	mask    u8 or u16 × rows      u16 when there are more than 256 masks
+//
+// All numbers are little-endian.
+type columns struct {
+	rows, deleted             int
+	masks                     []uint32
+	first, last, row, low, ix []byte
+	wide                      bool
+}
+
+var errSegment = errors.New("segment is damaged")
+
+func parseColumns(body []byte) (columns, error) {
+	var s columns
+	if len(body) < 12 {
+		return s, errSegment
+	}
+	s.rows = int(binary.LittleEndian.Uint32(body))
+	s.deleted = int(binary.LittleEndian.Uint32(body[4:]))
+	masks := int(binary.LittleEndian.Uint32(body[8:]))
+	s.wide = masks > 256
+	width := 1
+	if s.wide {
+		width = 2
+	}
+	if len(body) != 12+4*masks+4*s.rows+8*s.deleted+2*s.rows+width*s.rows {
+		return s, errSegment
+	}
+	body = body[12:]
+	cut := func(n int) []byte {
+		part := body[:n:n]
+		body = body[n:]
+		return part
+	}
+	raw := cut(4 * masks)
+	s.masks = make([]uint32, masks)
+	for i := range s.masks {
+		s.masks[i] = binary.LittleEndian.Uint32(raw[4*i:])
+	}
+	s.first, s.last, s.row = cut(4*s.rows), cut(4*s.deleted), cut(4*s.deleted)
+	s.low, s.ix = cut(2*s.rows), cut(width*s.rows)
+	return s, nil
+}
+
+// each calls f with every record in order of person.
+func (s *columns) each(f func(h holding)) {
+	d := 0
+	for i := range s.rows {
+		h := holding{first: binary.LittleEndian.Uint32(s.first[4*i:]), last: stillHeld, low: binary.LittleEndian.Uint16(s.low[2*i:])}
+		if s.wide {
+			h.mask = binary.LittleEndian.Uint16(s.ix[2*i:])
+		} else {
+			h.mask = uint16(s.ix[i])
+		}
+		if d < s.deleted && binary.LittleEndian.Uint32(s.row[4*d:]) == uint32(i) {
+			h.last = binary.LittleEndian.Uint32(s.last[4*d:])
+			d++
+		}
+		f(h)
+	}
+}
+
+// mark ors into scratch the masked categories of the people whose record was
+// held at any instant from, inclusive, to, exclusive.
+func (s *columns) mark(scratch *[chunkSize]uint32, from, to, limit uint32) {
+	masks := make([]uint32, max(256, len(s.masks)))
+	for i, m := range s.masks {
+		masks[i] = m & limit
+	}
+	d := 0
+	next := -1
+	if s.deleted > 0 {
+		next = int(binary.LittleEndian.Uint32(s.row))
+	}
+	if s.wide {
+		s.markWide(scratch, from, to, masks)
+		return
+	}
+	small := masks[:256]
+	first, low, ix := s.first[:4*s.rows], s.low[:2*s.rows], s.ix[:s.rows]
+	for i := range ix {
+		if i == next {
+			last := binary.LittleEndian.Uint32(s.last[4*d:])
+			d++
+			if d < s.deleted {
+				next = int(binary.LittleEndian.Uint32(s.row[4*d:]))
+			}
+			if last < from {
+				continue
+			}
+		}
+		if binary.LittleEndian.Uint32(first[4*i:]) < to {
+			scratch[binary.LittleEndian.Uint16(low[2*i:])] |= small[ix[i]]
+		}
+	}
+}
+
+func (s *columns) markWide(scratch *[chunkSize]uint32, from, to uint32, masks []uint32) {
+	s.each(func(h holding) {
+		if h.first < to && h.last >= from {
+			scratch[h.low] |= masks[h.mask]
+		}
+	})
+}
+
+// buildColumns writes holdings, sorted by person, mask and first instant, with
+// masks given as sets.
+func buildColumns(rows []holding, sets []uint32) []byte {
+	local, used := map[uint16]uint16{}, []uint32{}
+	deleted := 0
+	for i := range rows {
+		if _, seen := local[rows[i].mask]; !seen {
+			local[rows[i].mask] = uint16(len(used))
+			used = append(used, sets[rows[i].mask])
+		}
+		if rows[i].last != stillHeld {
+			deleted++
+		}
+	}
+	width := 1
+	if len(used) > 256 {
+		width = 2
+	}
+	b := make([]byte, 0, 12+4*len(used)+(6+width)*len(rows)+8*deleted)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(rows)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(deleted))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(used)))
+	for _, m := range used {
+		b = binary.LittleEndian.AppendUint32(b, m)
+	}
+	for i := range rows {
+		b = binary.LittleEndian.AppendUint32(b, rows[i].first)
+	}
+	for i := range rows {
+		if rows[i].last != stillHeld {
+			b = binary.LittleEndian.AppendUint32(b, rows[i].last)
+		}
+	}
+	for i := range rows {
+		if rows[i].last != stillHeld {
+			b = binary.LittleEndian.AppendUint32(b, uint32(i))
+		}
+	}
+	for i := range rows {
+		b = binary.LittleEndian.AppendUint16(b, rows[i].low)
+	}
+	for i := range rows {
+		ix := local[rows[i].mask]
+		if width == 1 {
+			b = append(b, byte(ix))
+		} else {
+			b = binary.LittleEndian.AppendUint16(b, ix)
+		}
+	}
+	return b
+}
+
+func compareHolding(a, b holding) int {
+	switch {
+	case a.low != b.low:
+		return int(a.low) - int(b.low)
+	case a.mask != b.mask:
+		return int(a.mask) - int(b.mask)
+	case a.first != b.first:
+		if a.first < b.first {
+			return -1
+		}
+		return 1
+	case a.last != b.last:
+		if a.last < b.last {
+			return -1
+		}
+		return 1
+	}
+	return 0
+}
+
+// attributeColumns is an attribute segment: count u32, then jurisdiction u16,
+// language u16, last active u16, class u8, channels u8, each × count.
+type attributeColumns struct {
+	jurisdiction, language, lastActive [chunkSize]uint16
+	class, channels                    [chunkSize]uint8
+	count                              int
+}
+
+func (a *attributeColumns) parse(body []byte) error {
+	*a = attributeColumns{}
+	if body == nil {
+		return nil
+	}
+	if len(body) < 4 {
+		return errSegment
+	}
+	n := int(binary.LittleEndian.Uint32(body))
+	if n > chunkSize || len(body) != 4+attributeSize*n {
+		return errSegment
+	}
+	a.count = n
+	body = body[4:]
+	for i := range n {
+		a.jurisdiction[i] = binary.LittleEndian.Uint16(body[2*i:])
+		a.language[i] = binary.LittleEndian.Uint16(body[2*n+2*i:])
+		a.lastActive[i] = binary.LittleEndian.Uint16(body[4*n+2*i:])
+	}
+	copy(a.class[:], body[6*n:7*n])
+	copy(a.channels[:], body[7*n:])
+	return nil
+}
+
+func (a *attributeColumns) set(low uint16, v attribute) {
+	a.jurisdiction[low], a.language[low], a.lastActive[low] = v.jurisdiction, v.language, v.lastActive
+	a.class[low], a.channels[low] = v.class, v.channels
+	a.count = max(a.count, int(low)+1)
+}
+
+func (a *attributeColumns) build() []byte {
+	n := a.count
+	b := make([]byte, 0, 4+attributeSize*n)
+	b = binary.LittleEndian.AppendUint32(b, uint32(n))
+	for _, column := range [...]*[chunkSize]uint16{&a.jurisdiction, &a.language, &a.lastActive} {
+		for i := range n {
+			b = binary.LittleEndian.AppendUint16(b, column[i])
+		}
+	}
+	b = append(b, a.class[:n]...)
+	return append(b, a.channels[:n]...)
+}
+
+// recordPage is a page of 128 sealed records: 128 lengths u16, then the records.
+type recordPage [pageSize][]byte
+
+func (p *recordPage) parse(body []byte) error {
+	*p = recordPage{}
+	if body == nil {
+		return nil
+	}
+	if len(body) < 2*pageSize {
+		return errSegment
+	}
+	rest := body[2*pageSize:]
+	for i := range p {
+		n := int(binary.LittleEndian.Uint16(body[2*i:]))
+		if n > len(rest) {
+			return errSegment
+		}
+		p[i], rest = rest[:n:n], rest[n:]
+	}
+	if len(rest) != 0 {
+		return errSegment
+	}
+	return nil
+}
+
+func (p *recordPage) build(dst []byte) []byte {
+	for i := range p {
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(p[i])))
+	}
+	for i := range p {
+		dst = append(dst, p[i]...)
+	}
+	return dst
+}
+
+func segmentError(kind, a, c int64, err error) error {
+	return fmt.Errorf("read segment kind %d, %d, %d: %w", kind, a, c, err)
+}

@@ -1,0 +1,187 @@
+package inventory
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// spill sorts rows of an import into parts without holding them all in memory.
+// What does not fit goes to a temporary file that is encrypted with a key that
+// exists only in this process and that has no name on disk once it is open.
+type spill struct {
+	dir   string
+	parts []spillPart
+	block int // bytes a part gathers before it writes
+	inMem int // bytes that may stay in memory
+	held  int
+	file  *os.File
+	end   int64
+	key   cipher.Block
+}
+
+type spillPart struct {
+	buf    []byte
+	blocks []spillBlock
+	size   int
+}
+
+type spillBlock struct {
+	mem []byte // nil if it lies in the file
+	off int64
+	len int
+}
+
+const (
+	spillBlockSize = 64 << 10
+	spillInMemory  = 8 << 20
+)
+
+func newSpill(dir string) *spill {
+	return &spill{dir: dir, block: spillBlockSize, inMem: spillInMemory}
+}
+
+func (s *spill) part(i int) *spillPart {
+	for len(s.parts) <= i {
+		s.parts = append(s.parts, spillPart{})
+	}
+	return &s.parts[i]
+}
+
+// add appends bytes to a part.
+func (s *spill) add(i int, b []byte) error {
+	p := s.part(i)
+	if len(p.buf)+len(b) > s.block {
+		if err := s.flush(p); err != nil {
+			return err
+		}
+	}
+	if p.buf == nil && len(p.blocks) > 0 {
+		p.buf = make([]byte, 0, s.block)
+	}
+	p.buf = append(p.buf, b...)
+	p.size += len(b)
+	return nil
+}
+
+func (s *spill) flush(p *spillPart) error {
+	if len(p.buf) == 0 {
+		return nil
+	}
+	if s.held+len(p.buf) <= s.inMem {
+		s.held += len(p.buf)
+		p.blocks = append(p.blocks, spillBlock{mem: p.buf, len: len(p.buf)})
+		p.buf = nil
+		return nil
+	}
+	if err := s.openFile(); err != nil {
+		return err
+	}
+	off := s.end
+	s.crypt(p.buf, off)
+	if _, err := s.file.WriteAt(p.buf, off); err != nil {
+		return fmt.Errorf("write temporary import file in %s: %w", s.dir, err)
+	}
+	p.blocks = append(p.blocks, spillBlock{off: off, len: len(p.buf)})
+	s.end += int64(len(p.buf)+aes.BlockSize-1) / aes.BlockSize * aes.BlockSize
+	p.buf = p.buf[:0]
+	return nil
+}
+
+// crypt encrypts or decrypts what lies at a multiple of 16 of the file.
+func (s *spill) crypt(b []byte, off int64) {
+	var iv [aes.BlockSize]byte
+	binary.BigEndian.PutUint64(iv[8:], uint64(off)/aes.BlockSize)
+	cipher.NewCTR(s.key, iv[:]).XORKeyStream(b, b)
+}
+
+func (s *spill) openFile() error {
+	if s.file != nil {
+		return nil
+	}
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return fmt.Errorf("make key of temporary import file: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return fmt.Errorf("make key of temporary import file: %w", err)
+	}
+	f, err := os.CreateTemp(s.dir, "tocsin-import-*")
+	if err != nil {
+		return fmt.Errorf("make temporary import file: %w", err)
+	}
+	// Without a name nothing is left behind by a crash. Where the system does
+	// not allow that, close removes it and its key is gone in any case.
+	_ = os.Remove(f.Name())
+	s.file, s.key = f, block
+	return nil
+}
+
+// each calls f with the bytes of a part, block by block in the order in which
+// they were added; an add is never split over two calls.
+func (s *spill) each(i int, f func(b []byte) error) error {
+	if i >= len(s.parts) {
+		return nil
+	}
+	p := &s.parts[i]
+	var buf []byte
+	for _, block := range p.blocks {
+		b := block.mem
+		if b == nil {
+			if cap(buf) < block.len {
+				buf = make([]byte, block.len)
+			}
+			b = buf[:block.len]
+			if _, err := s.file.ReadAt(b, block.off); err != nil {
+				return fmt.Errorf("read temporary import file: %w", err)
+			}
+			s.crypt(b, block.off)
+		}
+		if err := f(b); err != nil {
+			return err
+		}
+	}
+	return f(p.buf)
+}
+
+// load returns all bytes of a part.
+func (s *spill) load(i int) ([]byte, error) {
+	if i >= len(s.parts) {
+		return nil, nil
+	}
+	all := make([]byte, 0, s.parts[i].size)
+	err := s.each(i, func(b []byte) error {
+		all = append(all, b...)
+		return nil
+	})
+	return all, err
+}
+
+// drop forgets what a part held in memory.
+func (s *spill) drop(i int) {
+	if i < len(s.parts) {
+		s.parts[i] = spillPart{}
+	}
+}
+
+func (s *spill) close() error {
+	s.parts = nil
+	if s.file == nil {
+		return nil
+	}
+	err := errors.Join(s.file.Close(), removeIfThere(s.file.Name()))
+	s.file = nil
+	return err
+}
+
+func removeIfThere(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
