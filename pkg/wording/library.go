@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -57,13 +58,14 @@ func Starters() ([]Starter, error) {
 	return all, nil
 }
 
-// StarterFor returns the first starting text for a channel and language, where
-// the base language will do ("en" for "en-GB").
-func StarterFor(all []Starter, channel, language string) (Starter, bool) {
+// StarterFor returns the starting text of a regime for a channel and language,
+// where the base language will do ("en" for "en-GB"). The regime is the part of
+// a rule id before the dot, such as "eu-gdpr".
+func StarterFor(all []Starter, regime, channel, language string) (Starter, bool) {
 	base, _, _ := strings.Cut(language, "-")
 	for _, tag := range []string{language, base} {
 		for _, s := range all {
-			if s.Channel == channel && s.Language == tag {
+			if s.Channel == channel && s.Language == tag && slices.Contains(s.Regimes, regime) {
 				return s, true
 			}
 		}
