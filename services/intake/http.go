@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"tocsin.dev/pkg/web"
 )
 
@@ -78,6 +81,8 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request) (received, err
 	if src == nil {
 		return received{}, web.NewError(http.StatusNotFound, "unknown_source", "No source of this name is configured.")
 	}
+	ctx, span := s.tracer.Start(r.Context(), "receive alert", trace.WithAttributes(attribute.String("tocsin.source", src.ID), attribute.String("tocsin.org", src.Org)))
+	defer span.End()
 	now := s.cfg.Now().UTC()
 	if !src.signed {
 		// Before the body: a stranger need not send a megabyte to be refused.
@@ -113,7 +118,7 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request) (received, err
 		s.heard.add(src.ID, now)
 		return answer, nil
 	}
-	answer.Duplicate, err = s.keep(r.Context(), d)
+	answer.Duplicate, err = s.keep(ctx, d)
 	if err == nil {
 		s.heard.add(src.ID, now)
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/bus/bustest"
 	"tocsin.dev/pkg/event"
@@ -49,8 +51,22 @@ type house struct {
 	stop    func()
 }
 
+// httpClient ends a request to a process that is gone.
+var httpClient = &http.Client{Timeout: 5 * time.Second}
+
 // open runs intake on a folder that may hold data already.
 func open(t testing.TB, dir string, now func() time.Time) *house {
+	t.Helper()
+	return openWith(t, dir, now, nil)
+}
+
+// openTraced runs intake with spans.
+func openTraced(t testing.TB, dir string, tracer trace.TracerProvider) *house {
+	t.Helper()
+	return openWith(t, dir, time.Now, tracer)
+}
+
+func openWith(t testing.TB, dir string, now func() time.Time, tracer trace.TracerProvider) *house {
 	t.Helper()
 	h := &house{t: t, dir: dir, srv: bustest.Open(t, filepath.Join(dir, "nats"))}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -58,11 +74,11 @@ func open(t testing.TB, dir string, now func() time.Time) *house {
 	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(dir, "intake.db"))
 	must(t, err)
 	nc := h.srv.Connect(t, event.Intake)
-	b, err := bus.New(nc, bus.Config{Service: event.Intake})
+	b, err := bus.New(nc, bus.Config{Service: event.Intake, Tracer: tracer, Grace: 2 * time.Second})
 	must(t, err)
 	j, err := journal.New(nc, journal.Config{})
 	must(t, err)
-	h.service, err = New(Config{NATS: nc, Bus: b, Journal: j, DB: db, Now: now, Sources: testSources})
+	h.service, err = New(Config{NATS: nc, Bus: b, Journal: j, DB: db, Now: now, Tracer: tracer, Sources: testSources})
 	must(t, err)
 	ended := make(chan error, 2)
 	go func() { ended <- h.service.Run(ctx) }()
@@ -72,7 +88,7 @@ func open(t testing.TB, dir string, now func() time.Time) *house {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	h.web = httptest.NewServer(web.Wrap(h.service.Handler(), web.Options{Service: event.Intake}))
+	h.web = httptest.NewServer(web.Wrap(h.service.Handler(), web.Options{Service: event.Intake, Tracer: tracer}))
 	h.desk, err = bus.New(h.srv.Connect(t, event.Desk), bus.Config{Service: event.Desk})
 	must(t, err)
 	stopped := false

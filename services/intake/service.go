@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/event"
@@ -22,8 +23,9 @@ import (
 	"tocsin.dev/services/intake/mapping"
 )
 
-// workers is how many deliveries are read at once; the committer gathers their rows.
-const workers = 16
+// workers is how many deliveries are in work at once: most of them wait for the
+// transaction that the committer gathers them for.
+const workers = 64
 
 // defaultWindow is how far apart related alerts may lie.
 const defaultWindow = 24 * time.Hour
@@ -61,6 +63,7 @@ type Service struct {
 	heard    *heard
 	commit   *committer
 	runner   *reconcile.Runner
+	tracer   trace.Tracer
 	started  time.Time
 }
 
@@ -76,11 +79,15 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Tracer == nil {
+		cfg.Tracer = noop.NewTracerProvider()
+	}
 	if cfg.CorrelationWindow <= 0 {
 		cfg.CorrelationWindow = defaultWindow
 	}
 	s := &Service{cfg: cfg, log: cfg.Log, store: &store{db: cfg.DB}, heard: newHeard(), started: cfg.Now(),
-		raw: rawStore{js: cfg.Bus.JetStream(), refusals: bus.WatchRefusals(cfg.NATS)}}
+		tracer: cfg.Tracer.Tracer("tocsin.dev/services/intake"),
+		raw:    rawStore{js: cfg.Bus.JetStream(), refusals: bus.WatchRefusals(cfg.NATS)}}
 	s.commit = newCommitter(s.store)
 	var err error
 	if s.mappings, err = mapping.Shipped(cfg.Mappings); err != nil {
@@ -90,6 +97,9 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("intake: %w", err)
 	}
 	if err := cfg.DB.Migrate(context.Background(), event.Intake, sub(migrations, "migrations")); err != nil {
+		return nil, fmt.Errorf("intake: %w", err)
+	}
+	if err := s.store.prepare(context.Background()); err != nil {
 		return nil, fmt.Errorf("intake: %w", err)
 	}
 	s.runner, err = reconcile.New(reconcile.Config{Service: event.Intake, Journal: cfg.Journal, Bus: cfg.Bus, Decide: s.decideCase, Now: cfg.Now, Log: cfg.Log})

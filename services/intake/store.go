@@ -18,7 +18,20 @@ import (
 var migrations embed.FS
 
 // store holds the rows of alerts. Times are nanoseconds since 1970.
-type store struct{ db *sqldb.DB }
+type store struct {
+	db *sqldb.DB
+	// isKnown is asked before every answer to a sender, so it is kept prepared.
+	isKnown *sql.Stmt
+}
+
+// prepare readies the store after its tables exist. The statement is closed
+// with the database.
+func (st *store) prepare(ctx context.Context) (err error) {
+	if st.isKnown, err = st.db.PrepareContext(ctx, `SELECT 1 FROM deliveries WHERE id=$1`); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	return nil
+}
 
 // errUnknownAlert means that the organisation has no alert of this id.
 var errUnknownAlert = errors.New("unknown alert")
@@ -44,44 +57,74 @@ type row struct {
 // known reports whether a delivery has been read already.
 func (st *store) known(ctx context.Context, delivery string) (bool, error) {
 	var one int
-	err := st.db.QueryRowContext(ctx, `SELECT 1 FROM deliveries WHERE id=$1`, delivery).Scan(&one)
+	err := st.isKnown.QueryRowContext(ctx, delivery).Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
+// writing is one transaction that saves deliveries; its statements are prepared
+// once for all of them.
+type writing struct {
+	ctx   context.Context //nolint:containedctx // lives as long as the transaction
+	tx    *sql.Tx
+	ready map[string]*sql.Stmt
+}
+
+// stmt returns a prepared statement; it is closed with the transaction.
+func (w *writing) stmt(query string) (*sql.Stmt, error) {
+	if s := w.ready[query]; s != nil {
+		return s, nil
+	}
+	s, err := w.tx.PrepareContext(w.ctx, query)
+	if err == nil {
+		w.ready[query] = s
+	}
+	return s, err
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (w *writing) exec(query string, args ...any) (int64, error) {
+	s, err := w.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(w.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
 // save stores the alerts of one delivery. A message that comes again is
 // recognised by its sequence and changes nothing; the same body under another
 // sequence counts as a repetition.
-func save(ctx context.Context, tx *sql.Tx, org string, d delivery, rows []row) error {
-	res, err := tx.ExecContext(ctx, `INSERT INTO deliveries (id, seq) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, d.ID, int64(d.Seq))
+func (w *writing) save(d delivery, rows []row) error {
+	n, err := w.exec(`INSERT INTO deliveries (id, seq) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, d.ID, int64(d.Seq))
 	if err != nil {
 		return fmt.Errorf("save delivery %s: %w", d.ID, err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		if err != nil {
-			return fmt.Errorf("save delivery %s: %w", d.ID, err)
-		}
-		return saveAgain(ctx, tx, d)
+	if n == 0 {
+		return w.saveAgain(d)
 	}
 	for _, r := range rows {
-		if err := insert(ctx, tx, org, r); err != nil {
+		if err := w.insert(d.Org, r); err != nil {
 			return fmt.Errorf("save alert %s: %w", r.ID, err)
 		}
 	}
 	return nil
 }
 
-func saveAgain(ctx context.Context, tx *sql.Tx, d delivery) error {
-	res, err := tx.ExecContext(ctx, `UPDATE deliveries SET seq=$2 WHERE id=$1 AND seq<$2`, d.ID, int64(d.Seq))
+func (w *writing) saveAgain(d delivery) error {
+	n, err := w.exec(`UPDATE deliveries SET seq=$2 WHERE id=$1 AND seq<$2`, d.ID, int64(d.Seq))
 	if err != nil {
 		return fmt.Errorf("save delivery %s again: %w", d.ID, err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return err
+	if n == 0 {
+		return nil
 	}
-	return bump(ctx, tx, d.ID, beat{count: 1, last: d.ReceivedAt})
+	return bump(w.ctx, w.tx, d.ID, beat{count: 1, last: d.ReceivedAt})
 }
 
 // bump adds repetitions to every alert of a delivery.
@@ -94,9 +137,20 @@ func bump(ctx context.Context, tx *sql.Tx, delivery string, b beat) error {
 	return nil
 }
 
-// insert stores an alert, or counts it on the one that it repeats. The first
-// reading stays; of later ones only a worse severity and the newest status count.
-func insert(ctx context.Context, tx *sql.Tx, org string, r row) error {
+// insertAlert stores an alert, or counts it on the one that it repeats. The
+// first reading stays; of later ones only a worse severity and the newest
+// status count.
+const insertAlert = `INSERT INTO alerts (id, org, source, dedupe, delivery, document, state, case_no, unmapped, personal,
+		severity_id, status, received_at, last_at, count, search, facts, mapping, mapping_version, problems,
+		raw_sha256, raw_type, raw_seq, raw_object, decided_by, decided_at, reason)
+	VALUES ($1,$2,$3,$4,$5,$6,'new','',$7,$8,$9,$10,$11,$12,1,$13,$14,$15,$16,$17,$18,$19,$20,$21,'',0,'')
+	ON CONFLICT (org, source, dedupe) DO UPDATE SET count=alerts.count+1,
+		last_at=CASE WHEN alerts.last_at<excluded.last_at THEN excluded.last_at ELSE alerts.last_at END,
+		severity_id=CASE WHEN alerts.severity_id<excluded.severity_id THEN excluded.severity_id ELSE alerts.severity_id END,
+		status=CASE WHEN excluded.status<>'' AND excluded.last_at>=alerts.last_at THEN excluded.status ELSE alerts.status END
+	RETURNING id`
+
+func (w *writing) insert(org string, r row) error {
 	facts, err := json.Marshal(r.AlertFacts)
 	if err != nil {
 		return err
@@ -105,28 +159,23 @@ func insert(ctx context.Context, tx *sql.Tx, org string, r row) error {
 	if err != nil {
 		return err
 	}
-	var id string
-	err = tx.QueryRowContext(ctx, `INSERT INTO alerts (id, org, source, dedupe, delivery, document, state, case_no, unmapped, personal,
-			severity_id, status, received_at, last_at, count, search, facts, mapping, mapping_version, problems,
-			raw_sha256, raw_type, raw_seq, raw_object, decided_by, decided_at, reason)
-		VALUES ($1,$2,$3,$4,$5,$6,'new','',$7,$8,$9,$10,$11,$11,1,$12,$13,$14,$15,$16,$17,$18,$19,$20,'',0,'')
-		ON CONFLICT (org, source, dedupe) DO UPDATE SET count=alerts.count+1,
-			last_at=CASE WHEN alerts.last_at<excluded.last_at THEN excluded.last_at ELSE alerts.last_at END,
-			severity_id=CASE WHEN alerts.severity_id<excluded.severity_id THEN excluded.severity_id ELSE alerts.severity_id END,
-			status=CASE WHEN excluded.status<>'' AND excluded.last_at>=alerts.last_at THEN excluded.status ELSE alerts.status END
-		RETURNING id`,
-		r.ID, org, r.Source, r.dedupe, r.delivery, r.document, r.Unmapped, len(r.Data) > 0,
-		r.SeverityID, r.Status, r.ReceivedAt.UnixNano(), searchText(r), string(facts), r.mapping, r.version, string(problems),
-		r.rawSHA256, r.rawType, int64(r.rawSeq), r.rawObject).Scan(&id)
+	s, err := w.stmt(insertAlert)
 	if err != nil {
 		return err
 	}
+	var id string
+	at := r.ReceivedAt.UnixNano()
+	if err := s.QueryRowContext(w.ctx, r.ID, org, r.Source, r.dedupe, r.delivery, r.document, r.Unmapped, len(r.Data) > 0,
+		r.SeverityID, r.Status, at, at, searchText(r), string(facts), r.mapping, r.version, string(problems),
+		r.rawSHA256, r.rawType, int64(r.rawSeq), r.rawObject).Scan(&id); err != nil {
+		return err
+	}
 	if id != r.ID {
-		_, err := tx.ExecContext(ctx, `INSERT INTO aliases (id, alert, delivery) VALUES ($1,$2,$3) ON CONFLICT (id) DO NOTHING`, r.ID, id, r.delivery)
+		_, err := w.exec(`INSERT INTO aliases (id, alert, delivery) VALUES ($1,$2,$3) ON CONFLICT (id) DO NOTHING`, r.ID, id, r.delivery)
 		return err
 	}
 	for _, m := range marksOf(r.AlertFacts) {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO marks (org, mark, at, alert) VALUES ($1,$2,$3,$4) ON CONFLICT DO NOTHING`,
+		if _, err := w.exec(`INSERT INTO marks (org, mark, at, alert) VALUES ($1,$2,$3,$4) ON CONFLICT DO NOTHING`,
 			org, m, r.happened().UnixNano(), r.ID); err != nil {
 			return err
 		}

@@ -135,19 +135,23 @@ type committer struct {
 }
 
 type commitJob struct {
-	ctx  context.Context
 	d    delivery
 	rows []row
 	done chan error
 }
 
-const commitBatch = 64
+// A flood is gathered: at most one transaction in commitPause, each of at most
+// commitBatch deliveries. A single alert is not kept waiting.
+const (
+	commitBatch = 64
+	commitPause = 50 * time.Millisecond
+)
 
 func newCommitter(st *store) *committer { return &committer{store: st, jobs: make(chan commitJob)} }
 
 // save returns when the rows are on disk.
 func (c *committer) save(ctx context.Context, d delivery, rows []row) error {
-	j := commitJob{ctx: ctx, d: d, rows: rows, done: make(chan error, 1)}
+	j := commitJob{d: d, rows: rows, done: make(chan error, 1)}
 	select {
 	case c.jobs <- j:
 	case <-ctx.Done():
@@ -164,6 +168,8 @@ func (c *committer) save(ctx context.Context, d delivery, rows []row) error {
 // run commits until ctx ends. Jobs that are offered later wait until their own
 // context ends, and their messages come again.
 func (c *committer) run(ctx context.Context) {
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	for {
 		var batch []commitJob
 		select {
@@ -172,16 +178,18 @@ func (c *committer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-	gather:
-		for len(batch) < commitBatch {
+		for resting := true; resting && len(batch) < commitBatch; {
 			select {
 			case j := <-c.jobs:
 				batch = append(batch, j)
-			default:
-				break gather
+			case <-rest.C:
+				resting = false
+			case <-ctx.Done():
+				resting = false
 			}
 		}
 		c.commit(context.WithoutCancel(ctx), batch)
+		rest.Reset(commitPause)
 	}
 }
 
@@ -203,8 +211,9 @@ func (c *committer) tx(ctx context.Context, batch []commitJob) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	return c.store.db.Tx(ctx, func(tx *sql.Tx) error {
+		w := &writing{ctx: ctx, tx: tx, ready: map[string]*sql.Stmt{}}
 		for _, j := range batch {
-			if err := save(ctx, tx, j.d.Org, j.d, j.rows); err != nil {
+			if err := w.save(j.d, j.rows); err != nil {
 				return err
 			}
 		}
