@@ -631,7 +631,7 @@ func BenchmarkConsume(b *testing.B) {
 	s := newBus(b, srv, event.Notice)
 	fs := make([]jetstream.PubAckFuture, b.N)
 	for i := range b.N {
-		f, err := s.JetStream().PublishAsync(event.SubjectTicket("email"), []byte(strings.Repeat("x", 300)), jetstream.WithMsgID(strconv.Itoa(i)))
+		f, err := s.JetStream().PublishAsync(event.SubjectTicket("email"), []byte(strings.Repeat("x", 300)), jetstream.WithMsgID(strconv.Itoa(i)), jetstream.WithStallWait(30*time.Second))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	}
 	futures := make([]jetstream.PubAckFuture, len(msgs))
 	for i, m := range msgs {
-		f, err := p.js.PublishMsgAsync(outgoing(topic, m))
+		f, err := p.js.PublishMsgAsync(outgoing(topic, m), jetstream.WithStallWait(publishTimeout))
 		if err != nil {
 			return fmt.Errorf("publish on %s: %w", topic, err)
 		}
