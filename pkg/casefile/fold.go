@@ -210,10 +210,11 @@ func (o *Order) Ended() bool {
 }
 
 func (o *Order) resume() {
+	o.Blocked = nil // a person has looked, whether the order was paused or blocked
 	if o.State != OrderPaused {
 		return
 	}
-	o.State, o.PausedBy, o.Blocked = OrderPlaced, "", nil
+	o.State, o.PausedBy = OrderPlaced, ""
 	if o.Planned != nil {
 		o.State = OrderPlanned
 	}
