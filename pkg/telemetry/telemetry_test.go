@@ -83,8 +83,8 @@ func TestPrometheusShowsTheMetricsOfAllServicesUnderTheNamesTheAlertsUse(t *test
 	for _, want := range []string{
 		`tocsin_duty_margin_seconds{rule="gdpr-33",service_name="deadline"} -3`,
 		`tocsin_duty_margin_seconds{rule="gdpr-33",service_name="notice"} -3`,
-		`tocsin_notices{service_name="notice",state="in_doubt"} 4`,
-		`tocsin_dead_letters{service_name="notice"} 5`,
+		`tocsin_notice_messages_total{service_name="notice",state="in_doubt"} 4`,
+		`tocsin_dead_letters_total{service_name="notice"} 5`,
 		`tocsin_handler_duration_seconds_count{service_name="notice"} 1`,
 		`go_goroutines`,
 	} {
@@ -101,16 +101,16 @@ func record(t *testing.T, meter metric.Meter) {
 		t.Fatal(err)
 	}
 	margin.Record(t.Context(), -3, metric.WithAttributes(attribute.String("rule", "gdpr-33")))
-	notices, err := meter.Int64Gauge(telemetry.Notices, metric.WithUnit(telemetry.UnitNotices))
+	notices, err := meter.Int64Counter(telemetry.NoticeMessages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	notices.Record(t.Context(), 4, metric.WithAttributes(attribute.String("state", "in_doubt")))
-	dead, err := meter.Int64Gauge(telemetry.DeadLetters, metric.WithUnit(telemetry.UnitMessages))
+	notices.Add(t.Context(), 4, metric.WithAttributes(attribute.String("state", "in_doubt")))
+	dead, err := meter.Int64Counter(telemetry.DeadLetters)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead.Record(t.Context(), 5)
+	dead.Add(t.Context(), 5)
 	took, err := meter.Float64Histogram(telemetry.HandlerDuration, metric.WithUnit(telemetry.UnitSeconds))
 	if err != nil {
 		t.Fatal(err)
