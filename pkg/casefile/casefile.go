@@ -79,6 +79,11 @@ type Case struct {
 	// is asked by Standing.
 	Approvals []Approved
 
+	// Comments are the reviewers' remarks in order.
+	Comments []Comment
+	// Overrides are the findings of the wording checks that a person let stand.
+	Overrides []Override
+
 	// Orders are the dispatch orders in order.
 	Orders []*Order
 
@@ -118,11 +123,27 @@ type Text struct {
 	Rejected string
 }
 
+// Comment is a remark on a text with who made it.
+type Comment struct {
+	event.WordingCommented
+	By event.Actor
+	At time.Time
+}
+
+// Override is an overridden finding with who let it stand.
+type Override struct {
+	event.CheckOverridden
+	By event.Actor
+	At time.Time
+}
+
 // Approved is a signed approval with when it entered the journal.
 type Approved struct {
 	event.WordingApproved
 	Seq        uint64
 	ApprovedBy event.Actor
+	// Revoked is the reason it was taken back, or empty.
+	Revoked string
 }
 
 // DutyState is where a duty stands.
@@ -148,6 +169,8 @@ type Duty struct {
 	Changes []event.DutyChanged
 	Met     *event.DutyMet
 	Waived  *event.DutyWaived
+	// AcknowledgedAt is when a person last said that they have seen the reminder.
+	AcknowledgedAt time.Time
 	// MissedDue is the due instant that was announced as missed.
 	MissedDue *time.Time
 	// Why is the reason given when it was dropped.
@@ -181,6 +204,17 @@ type Order struct {
 	Refused  *event.ApprovalRefused
 	EndedAt  time.Time
 	PausedBy string
+	// Doubts are people's decisions about messages in doubt, in order.
+	Doubts []Doubt
+}
+
+// Doubt is a decision about messages in doubt with who took it.
+type Doubt struct {
+	event.DoubtDecided
+	// ID is the id of the event, by which the sender knows that it has acted on it.
+	ID string
+	By event.Actor
+	At time.Time
 }
 
 // Latest returns the newest sealed revision, or nil.

@@ -28,9 +28,12 @@ func (c *Case) Clone() *Case {
 	}
 	n.Writers = maps.Clone(c.Writers)
 	n.Approvals = slices.Clone(c.Approvals)
+	n.Comments = slices.Clone(c.Comments)
+	n.Overrides = slices.Clone(c.Overrides)
 	n.Orders = make([]*Order, len(c.Orders))
 	for i, o := range c.Orders {
 		copied := *o
+		copied.Doubts = slices.Clone(o.Doubts)
 		n.Orders[i] = &copied
 	}
 	n.Unknown = slices.Clone(c.Unknown)

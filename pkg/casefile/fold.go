@@ -74,12 +74,28 @@ func (c *Case) applyPeople(e Entry, body event.Body) bool {
 		if t := c.Texts[b.TextKey]; t != nil && t.Digest == b.Digest {
 			t.Rejected = b.Reason
 		}
+	case *event.WordingCommented:
+		c.Comments = append(c.Comments, Comment{WordingCommented: *b, By: e.Actor, At: e.At})
+	case *event.CheckOverridden:
+		c.Overrides = append(c.Overrides, Override{CheckOverridden: *b, By: e.Actor, At: e.At})
+	case *event.ApprovalRevoked:
+		c.revoke(b)
 	case *event.WordingApproved:
 		c.Approvals = append(c.Approvals, Approved{WordingApproved: *b, Seq: e.Seq, ApprovedBy: e.Actor})
 	default:
 		return false
 	}
 	return true
+}
+
+// revoke takes back the approvals that stand so far; a later one is not meant.
+func (c *Case) revoke(b *event.ApprovalRevoked) {
+	for i := range c.Approvals {
+		a := &c.Approvals[i]
+		if a.Revoked == "" && (a.Approval.ID == b.Approval || (b.Approver != "" && a.Approval.Approver == b.Approver)) {
+			a.Revoked = b.Reason
+		}
+	}
 }
 
 func (c *Case) applyDuty(e Entry, body event.Body) bool {
@@ -107,6 +123,10 @@ func (c *Case) applyDuty(e Entry, body event.Body) bool {
 	case *event.DutyMet:
 		if d := c.Duties[b.Duty]; d != nil {
 			d.State, d.Met = DutyMet, b
+		}
+	case *event.DutyAcknowledged:
+		if d := c.Duties[b.Duty]; d != nil {
+			d.AcknowledgedAt = e.At
 		}
 	case *event.DutyWaived:
 		if d := c.Duties[b.Duty]; d != nil {
@@ -185,6 +205,10 @@ func (c *Case) applyDispatch(e Entry, body event.Body) {
 			if !o.Stopped {
 				o.State = OrderCompleted
 			}
+		})
+	case *event.DoubtDecided:
+		c.withOrder(b.Order, func(o *Order) {
+			o.Doubts = append(o.Doubts, Doubt{DoubtDecided: *b, ID: e.ID, By: e.Actor, At: e.At})
 		})
 	case *event.DispatchBlocked:
 		c.withOrder(b.Order, func(o *Order) { o.Blocked = b })

@@ -98,3 +98,14 @@ type ApprovalRefused struct {
 	Reason string `json:"reason"`
 	Detail string `json:"detail"`
 }
+
+// DoubtDecided is a person's decision about messages in doubt: they are sent
+// again, marked as possible duplicates, or they count as told.
+type DoubtDecided struct {
+	Order string `json:"order"`
+	// Decision is "resend" or "accept".
+	Decision string `json:"decision"`
+	// Notices are the ids of the messages; empty means all in doubt at that time.
+	Notices []string `json:"notices,omitempty"`
+	Reason  string   `json:"reason"`
+}

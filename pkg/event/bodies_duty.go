@@ -114,3 +114,9 @@ type DutyWaived struct {
 	Duty   string `json:"duty"`
 	Reason string `json:"reason"`
 }
+
+// DutyAcknowledged stops the escalation of a reminder: a person has seen it.
+type DutyAcknowledged struct {
+	Duty string `json:"duty"`
+	Note string `json:"note,omitempty"`
+}

@@ -79,3 +79,32 @@ type WordingApproved struct {
 	Approval  Approval  `json:"approval"`
 	Signature Signature `json:"signature"`
 }
+
+// WordingCommented is a reviewer's remark on a passage of a text.
+type WordingCommented struct {
+	TextKey
+	// Digest names the version the remark is about.
+	Digest string `json:"digest"`
+	// Passage is the quoted passage; empty for the text as a whole.
+	Passage string `json:"passage,omitempty"`
+	Comment string `json:"comment"`
+}
+
+// CheckOverridden is a second person's decision that a finding of the wording
+// checks may stand, with the reason.
+type CheckOverridden struct {
+	TextKey
+	Digest string `json:"digest"`
+	// Check is the name of the check, as package wording gives it.
+	Check  string `json:"check"`
+	Reason string `json:"reason"`
+}
+
+// ApprovalRevoked takes back an approval, or every approval of an approver who
+// lost the right to approve.
+type ApprovalRevoked struct {
+	// Approval is the id of one approval; empty with Approver set.
+	Approval string `json:"approval,omitempty"`
+	Approver string `json:"approver,omitempty"`
+	Reason   string `json:"reason"`
+}

@@ -17,6 +17,11 @@ const (
 	TypeDutyMet            Type = "duty.met.v1"
 	TypeDutyWaived         Type = "duty.waived.v1"
 	TypeCaseClosed         Type = "case.closed.v1"
+	TypeWordingCommented   Type = "wording.commented.v1"
+	TypeCheckOverridden    Type = "check.overridden.v1"
+	TypeApprovalRevoked    Type = "approval.revoked.v1"
+	TypeDoubtDecided       Type = "doubt.decided.v1"
+	TypeDutyAcknowledged   Type = "duty.acknowledged.v1"
 	TypeAlertLinked        Type = "alert.linked.v1"
 	TypeScopeSealed        Type = "scope.sealed.v1"
 	TypeScopeRefused       Type = "scope.refused.v1"
@@ -51,6 +56,7 @@ func Says(service string) []Type {
 			TypeWordingDrafted, TypeWordingApproved, TypeWordingRejected,
 			TypeDispatchOrdered, TypeDispatchPaused, TypeDispatchResumed, TypeDispatchStopped,
 			TypeDutyMet, TypeDutyWaived, TypeCaseClosed,
+			TypeWordingCommented, TypeCheckOverridden, TypeApprovalRevoked, TypeDoubtDecided, TypeDutyAcknowledged,
 		}
 	case Intake:
 		return []Type{TypeAlertLinked}
@@ -103,6 +109,16 @@ func newBody(t Type) Body {
 		return &DispatchResumed{}
 	case TypeDispatchStopped:
 		return &DispatchStopped{}
+	case TypeWordingCommented:
+		return &WordingCommented{}
+	case TypeCheckOverridden:
+		return &CheckOverridden{}
+	case TypeApprovalRevoked:
+		return &ApprovalRevoked{}
+	case TypeDoubtDecided:
+		return &DoubtDecided{}
+	case TypeDutyAcknowledged:
+		return &DutyAcknowledged{}
 	case TypeDutyMet:
 		return &DutyMet{}
 	case TypeDutyWaived:
@@ -222,3 +238,18 @@ func (DispatchBlocked) EventType() Type { return TypeDispatchBlocked }
 
 // EventType implements Body.
 func (ApprovalRefused) EventType() Type { return TypeApprovalRefused }
+
+// EventType implements Body.
+func (WordingCommented) EventType() Type { return TypeWordingCommented }
+
+// EventType implements Body.
+func (CheckOverridden) EventType() Type { return TypeCheckOverridden }
+
+// EventType implements Body.
+func (ApprovalRevoked) EventType() Type { return TypeApprovalRevoked }
+
+// EventType implements Body.
+func (DoubtDecided) EventType() Type { return TypeDoubtDecided }
+
+// EventType implements Body.
+func (DutyAcknowledged) EventType() Type { return TypeDutyAcknowledged }
