@@ -160,3 +160,34 @@ func Folder(dir string, mappings map[string]Mapping) ([]Source, error) {
 	}
 	return all, nil
 }
+
+// Entered returns the sources of a list typed in by hand: one dataset, which is
+// made or kept, and people who belong to it. Rows without a date were held
+// since ever.
+func Entered(ds Dataset, text string) []Source {
+	m := Mapping{Kind: kindPeople, Defaults: map[string]string{"dataset": ds.Key}}
+	define := Source{Name: "datasets", Read: func(_ context.Context, d *Delivery, digest io.Writer) error {
+		if ds.Key == "" {
+			return errors.New("name the dataset to which the people belong")
+		}
+		if d.HasDataset(ds.Key) {
+			return nil
+		}
+		if ds.Medium == "" {
+			ds.Medium = "electronic"
+		}
+		if ds.Medium != "electronic" && ds.Medium != "paper" {
+			return errors.New("the medium is neither electronic nor paper")
+		}
+		ds.Role = "controller"
+		if ds.System == "" {
+			ds.System, _, _ = strings.Cut(ds.Key, ".")
+		}
+		d.System(System{Key: ds.System})
+		if _, err := fmt.Fprintf(digest, "%+v\n", ds); err != nil {
+			return err
+		}
+		return d.Dataset(ds)
+	}}
+	return []Source{define, Text("people list", text, m)}
+}

@@ -240,7 +240,8 @@ func (d *Delivery) writeCatalogue(ctx context.Context, tx *sql.Tx, generation in
 	visible.generation = generation
 	for _, s := range d.systems {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO system (inventory, key, name, note) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (inventory, key) DO UPDATE SET name = excluded.name, note = excluded.note`, d.head.id, s.Key, s.Name, s.Note); err != nil {
+			ON CONFLICT (inventory, key) DO UPDATE SET name = CASE WHEN excluded.name = '' THEN system.name ELSE excluded.name END,
+				note = CASE WHEN excluded.note = '' THEN system.note ELSE excluded.note END`, d.head.id, s.Key, s.Name, s.Note); err != nil {
 			return err
 		}
 	}
