@@ -273,6 +273,9 @@ func (c *Case) NextDue() *Duty {
 // stands, or returns "" while it does. It compares words, list and time; the
 // signature is the sender's to verify.
 func (c *Case) Stale(a event.Approval, now time.Time) string {
+	if approved := c.Approval(a.ID); approved != nil && approved.Revoked != "" {
+		return "the approval was taken back: " + approved.Revoked
+	}
 	switch latest := c.Latest(); {
 	case now.After(a.ValidUntil):
 		return "the approval ran out at " + a.ValidUntil.UTC().Format("2 January 2006 15:04 UTC")

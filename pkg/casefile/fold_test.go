@@ -139,3 +139,18 @@ func BenchmarkFoldTenThousandEvents(b *testing.B) {
 		Fold(entries)
 	}
 }
+
+func TestARevokedApproverTakesEveryStandingApprovalAlong(t *testing.T) {
+	key := event.TextKey{Audience: "people", Channel: "email", Language: "en-GB"}
+	entries := []Entry{
+		entry(t, 1, &event.ScopeSealed{Revision: 1, Digest: "list1"}),
+		entry(t, 2, &event.WordingDrafted{TextKey: key, Digest: "w1"}),
+	}
+	c := Fold(entries)
+	a := event.Approval{ID: "a", Approver: "lena", Texts: []event.ApprovedText{{TextKey: key, Digest: "w1"}}, Revision: 1, ScopeDigest: "list1", SheetDigest: c.SheetDigest(), ValidUntil: day.Add(24 * time.Hour)}
+	entries = append(entries, entry(t, 3, &event.WordingApproved{Approval: a}), entry(t, 4, &event.ApprovalRevoked{Approver: "lena", Reason: "left"}))
+	c = Fold(entries)
+	if c.Stale(a, day) == "" {
+		t.Error("the approval of a revoked approver stands")
+	}
+}
