@@ -1,0 +1,31 @@
+// Package notice tells people. It writes to every person of a sealed list
+// exactly what was approved, once, and can say at any time who was told, who
+// was not, and who is in doubt and why.
+//
+// It owns the ledger of messages, one row for each (org, case, kind of notice,
+// person, channel), the write-ahead log of requests to providers, the receipts,
+// and the pacing. It stores person numbers and keyed hashes, never a name or an
+// address: contacts are asked of scope for the people about to be written to,
+// used, and forgotten. Callbacks, which do carry addresses, are kept sealed.
+//
+// It hears dispatch.ordered, paused, resumed and stopped and everything that
+// can void an approval, as pokes of the journal; tickets on tocsin.dispatch.>;
+// and the providers' callbacks over HTTP. It says dispatch.planned, progressed,
+// completed and blocked, and approval.refused.
+//
+// # What it guarantees
+//
+// Nothing leaves unless this package itself has verified the signed approval
+// over these words, this list and these channels, for every batch anew
+// (approval.go). A request is written down before it is made; if its answer is
+// lost, its messages are in doubt and stay so until evidence settles them or
+// the organisation's policy does (state.go, doubt.go). Every person of the list
+// is counted exactly once, and that is checked while it runs.
+//
+// # What it does not guarantee
+//
+// That a person is never written to twice: no provider deduplicates for us, so
+// a doubt that no receipt and no look-up settles ends, by policy, in a second
+// copy marked as a possible duplicate, or waits for a person. That a delivered
+// message was read. That a provider kept its word.
+package notice

@@ -1,0 +1,322 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tocsin.dev/pkg/person"
+	"tocsin.dev/services/notice/carrier"
+)
+
+// settleDoubts works on requests in doubt until ctx ends.
+func (s *Service) settleDoubts(ctx context.Context) {
+	every := min(max(s.cfg.Doubt.Quiet/4, 50*time.Millisecond), 5*time.Second)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := s.settleSome(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "settling doubts failed; will try again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Service) settleSome(ctx context.Context) error {
+	now := s.cfg.Now()
+	due, err := readAttempts(ctx, s.store.db, `state=$1 AND settle_at<=$2 ORDER BY settle_at LIMIT 64`, attemptInDoubt, now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	for _, a := range due {
+		if ctx.Err() != nil {
+			return nil
+		}
+		// Whoever moves the date works on it; the others see a later date.
+		res, err := s.store.db.ExecContext(ctx, `UPDATE attempt SET settle_at=$3, probes=probes+1 WHERE id=$1 AND settle_at=$2 AND state=$4`,
+			a.id, a.settleAt, now.Add(3*s.cfg.Lease).UnixMilli(), attemptInDoubt)
+		if err != nil {
+			return fmt.Errorf("claim doubt %d: %w", a.id, err)
+		}
+		if mustTouch(res) != nil {
+			continue
+		}
+		next, err := s.settleOne(ctx, a)
+		if err != nil {
+			s.log.WarnContext(ctx, "a doubt could not be examined; will try again", "attempt", a.id, "error", err)
+			next = s.cfg.Now().Add(s.cfg.Doubt.Quiet / 2)
+		}
+		if next.IsZero() {
+			continue
+		}
+		if _, err := s.store.db.ExecContext(ctx, `UPDATE attempt SET settle_at=$2 WHERE id=$1 AND state=$3`, a.id, next.UnixMilli(), attemptInDoubt); err != nil {
+			return fmt.Errorf("put off doubt %d: %w", a.id, err)
+		}
+	}
+	return nil
+}
+
+// settleOne examines one request in doubt: receipts first, then the provider,
+// then the policy. It returns when to look again, or zero if it is settled.
+func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) {
+	rows, err := onChannel(ctx, s.store.db, a.campaign, a.channel, a.people)
+	if err != nil {
+		return time.Time{}, err
+	}
+	doubtful, held, proven := s.weigh(a, rows)
+	if len(doubtful) > 0 && proven {
+		return time.Time{}, s.believe(ctx, a, doubtful)
+	}
+	if len(doubtful) == 0 {
+		if held > 0 {
+			return s.cfg.Now().Add(s.cfg.Doubt.Quiet), nil
+		}
+		return time.Time{}, s.closeDoubt(ctx, a)
+	}
+	now := s.cfg.Now()
+	age := now.Sub(a.at)
+	if age < s.cfg.Doubt.Quiet {
+		return a.at.Add(s.cfg.Doubt.Quiet), nil
+	}
+	asked, err := s.lookUp(ctx, a, doubtful)
+	if err != nil && !errors.Is(err, errLookUp) {
+		return time.Time{}, err
+	}
+	if asked.found > 0 {
+		return now, nil // what was found is applied; look at what is left
+	}
+	if age < s.cfg.Doubt.After {
+		return minTime(now.Add(s.cfg.Doubt.Quiet), a.at.Add(s.cfg.Doubt.After)), nil
+	}
+	if !asked.complete && s.frozen(ctx, a, now) {
+		return now.Add(s.cfg.Doubt.Quiet), nil
+	}
+	return time.Time{}, s.decideDoubt(ctx, a, doubtful)
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// weigh sorts the messages of a request. proven is whether another message of
+// the same email request is known to have been accepted: SendGrid takes a
+// request whole or not at all.
+func (s *Service) weigh(a *attempt, rows []message) (doubtful []message, held int, proven bool) {
+	for _, m := range rows {
+		if m.attempt != a.id {
+			continue
+		}
+		switch m.state {
+		case InDoubt:
+			doubtful = append(doubtful, m)
+		case Held:
+			held++
+		case Accepted, Deferred, Delivered, Failed, Silent:
+			proven = proven || a.channel == Email
+		}
+	}
+	return doubtful, held, proven
+}
+
+func numbersOf(rows []message) []person.Number {
+	all := make([]person.Number, len(rows))
+	for i := range rows {
+		all[i] = rows[i].person
+	}
+	return all
+}
+
+// believe accepts the rest of a request of which a part is proven.
+func (s *Service) believe(ctx context.Context, a *attempt, doubtful []message) error {
+	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error {
+		if _, err := l.move(a.channel, numbersOf(doubtful), InDoubt, Accepted, ReasonSameRequest, set{onAttempt: a.id}); err != nil {
+			return err
+		}
+		return l.close(a, attemptSettled, 0)
+	})
+	s.meters.changes(ctx, counts)
+	return err
+}
+
+func (s *Service) closeDoubt(ctx context.Context, a *attempt) error {
+	_, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.close(a, attemptSettled, 0) })
+	return err
+}
+
+// errLookUp means that a provider could not be asked.
+var errLookUp = errors.New("the provider could not be asked")
+
+// asked is what asking a provider came to.
+type asked struct {
+	found int
+	// complete is whether the provider answered for all that had to be asked.
+	complete bool
+}
+
+// samples is how many people of an email request are looked up: it was
+// accepted whole or not at all.
+const samples = 3
+
+// probesAtOnce bounds the look-ups of one examination; a provider allows few.
+const probesAtOnce = 100
+
+// lookUp asks the provider for messages in doubt and applies what it knows.
+func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (asked, error) {
+	if a.channel == Email && s.mail == nil || a.channel == SMS && s.sms == nil || a.channel != Email && a.channel != SMS {
+		return asked{}, errLookUp
+	}
+	p, err := s.store.planByID(ctx, a.plan)
+	if err != nil || p == nil {
+		return asked{}, err
+	}
+	some := doubtful
+	if a.channel == Email {
+		some = spread(doubtful, samples)
+	} else if len(some) > probesAtOnce {
+		some = some[:probesAtOnce]
+	}
+	people, erased, err := s.people(ctx, p, numbersOf(some))
+	if err != nil {
+		return asked{}, err
+	}
+	c, err := s.campaign(ctx, a.campaign)
+	if err != nil || c == nil {
+		return asked{}, err
+	}
+	out := asked{complete: len(erased) == 0 && (a.channel == Email || len(some) == len(doubtful))}
+	var facts []fact
+	for _, to := range people {
+		r, err := s.find(ctx, p, c, a, to)
+		if err != nil {
+			s.log.InfoContext(ctx, "a provider could not be asked about a doubt", "attempt", a.id, "error", err)
+			out.complete = false
+			err = errLookUp
+			if len(facts) == 0 {
+				return out, err
+			}
+			break
+		}
+		if r != nil {
+			r.Attempt = a.id
+			facts = append(facts, fact{Receipt: *r, channel: a.channel, person: to.named.Number})
+		}
+	}
+	if len(facts) == 0 {
+		return out, nil
+	}
+	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.receive(facts) })
+	s.meters.changes(ctx, counts)
+	out.found = len(facts)
+	return out, err
+}
+
+// spread picks n rows from the whole range.
+func spread(rows []message, n int) []message {
+	if len(rows) <= n {
+		return rows
+	}
+	out := make([]message, n)
+	for i := range out {
+		out[i] = rows[i*(len(rows)-1)/(n-1)]
+	}
+	return out
+}
+
+// find asks the provider for one message. For a text message it needs the very
+// words, which it renders again from the text of the attempt's digest.
+func (s *Service) find(ctx context.Context, p *plan, c *campaign, a *attempt, to recipient) (*carrier.Receipt, error) {
+	c.mu.Lock()
+	id := c.mark.notice(to.named.Number, a.channel, a.digest)
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if a.channel == Email {
+		return s.mail.Find(ctx, to.reach.Email.Reveal(), id, a.at)
+	}
+	body, err := s.wordsSent(ctx, p, a, to, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.sms.Find(ctx, to.reach.Phone.Reveal(), body, id, a.at)
+}
+
+// frozen reports whether our own sources of evidence are unfit, so that
+// silence proves nothing: no receipt has come since the request, or the last
+// ones could not be verified. A freeze ends by itself after a while, or when
+// the legal due instant is near.
+func (s *Service) frozen(ctx context.Context, a *attempt, now time.Time) bool {
+	if now.Sub(a.at) > s.cfg.Doubt.After+s.cfg.Doubt.Freeze {
+		return false
+	}
+	if c, err := s.campaign(ctx, a.campaign); err == nil && c != nil {
+		if file, err := s.cfg.Journal.Load(ctx, c.org, c.caseID); err == nil {
+			if d := file.NextDue(); d != nil && d.Due.Sub(now) < s.cfg.Doubt.Guard {
+				return false
+			}
+		}
+	}
+	var okAt, bad int64
+	err := s.store.db.QueryRowContext(ctx, `SELECT ok_at, bad FROM provider WHERE id=$1`, a.channel).Scan(&okAt, &bad)
+	return err != nil || bad > 0 || okAt < a.at.UnixMilli()
+}
+
+// decideDoubt applies the policy to messages whose doubt no evidence settled.
+func (s *Service) decideDoubt(ctx context.Context, a *attempt, doubtful []message) error {
+	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error {
+		p, err := activePlan(ctx, l.tx, a.campaign)
+		if err != nil {
+			return err
+		}
+		people := numbersOf(doubtful)
+		if s.cfg.Doubt.Hold || p == nil || p.state != planSending {
+			if _, err := l.move(a.channel, people, InDoubt, Held, ReasonHold, set{onAttempt: a.id}); err != nil {
+				return err
+			}
+			return l.close(a, attemptInDoubt, l.now+s.cfg.Doubt.Quiet.Milliseconds()) // evidence may still come
+		}
+		if err := l.resend(p, a, people, ReasonResend, 0); err != nil {
+			return err
+		}
+		return l.close(a, attemptSettled, 0)
+	})
+	if err != nil {
+		return err
+	}
+	s.meters.changes(ctx, counts)
+	s.log.WarnContext(ctx, "doubts settled by policy", "attempt", a.id, "people", len(doubtful), "hold", s.cfg.Doubt.Hold)
+	s.wakeUp()
+	return nil
+}
+
+// resend plans messages in doubt once more, marked as possible duplicates
+// under the same reference.
+func (l *ledger) resend(p *plan, a *attempt, people []person.Number, why Reason, flags int) error {
+	if _, err := l.move(a.channel, people, InDoubt, Planned, why, set{onAttempt: a.id, flags: flagDuplicate | flags}); err != nil {
+		return err
+	}
+	for _, n := range people {
+		c, ok, err := chunkOf(l.ctx, l.tx, p.id, n)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("ledger: person %d belongs to no chunk of plan %d", n, p.id)
+		}
+		c.channel = a.channel
+		if err := l.open(c, l.now); err != nil {
+			return err
+		}
+		if n >= people[len(people)-1] || c.last >= people[len(people)-1] {
+			break // one chunk holds them all
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"tocsin.dev/services/notice/carrier"
+	"tocsin.dev/services/notice/sendgrid"
+	"tocsin.dev/services/notice/twilio"
+)
+
+// routes are where providers call back. A callback is answered 2xx only when
+// its body is stored and its facts are applied; providers repeat the others.
+func (s *Service) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/receipts/sendgrid", s.fromSendGrid)
+	mux.HandleFunc("POST /v1/receipts/twilio/{notice}/{attempt}", s.fromTwilio)
+	return mux
+}
+
+// read reads a body of at most limit bytes, or answers and returns nil.
+func (s *Service) read(w http.ResponseWriter, r *http.Request, limit int64) []byte {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
+		return nil
+	case err != nil:
+		http.Error(w, "body cut off", http.StatusBadRequest)
+		return nil
+	}
+	return body
+}
+
+func (s *Service) fromSendGrid(w http.ResponseWriter, r *http.Request) {
+	body := s.read(w, r, sendgrid.MaxEvents)
+	if body == nil {
+		return
+	}
+	if s.mailHook == nil || !s.mailHook.Verify(r.Header, body, s.cfg.Now()) {
+		s.forged(w, r, Email)
+		return
+	}
+	d := &delivery{provider: Email, raw: body}
+	err := sendgrid.ReadEvents(body, func(f carrier.Receipt) { d.facts = append(d.facts, f) },
+		func(f carrier.Receipt, _ string) { d.strays = append(d.strays, f) })
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.received(w, r, d)
+}
+
+func (s *Service) fromTwilio(w http.ResponseWriter, r *http.Request) {
+	body := s.read(w, r, twilio.MaxCallback)
+	if body == nil {
+		return
+	}
+	if s.smsHook == nil {
+		s.forged(w, r, SMS)
+		return
+	}
+	f, ok, err := s.smsHook.Read(r.PathValue("notice"), r.PathValue("attempt"), body, r.Header.Get(twilio.SignatureHeader))
+	switch {
+	case ok && err != nil, errors.Is(err, twilio.ErrForm):
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	case !ok:
+		s.forged(w, r, SMS)
+		return
+	}
+	d := &delivery{provider: SMS, raw: body}
+	if f.Meaning != carrier.Ignored {
+		d.facts = []carrier.Receipt{f}
+	}
+	s.received(w, r, d)
+}
+
+// forged refuses a callback whose signature is wrong. It is counted, and it
+// makes the provider's receipts count as unhealthy until a right one comes.
+func (s *Service) forged(w http.ResponseWriter, r *http.Request, ch Channel) {
+	s.meters.receipt(r.Context(), providerOf(ch), "wrong_signature", 1)
+	s.log.WarnContext(r.Context(), "a callback with a wrong signature was refused", "provider", providerOf(ch))
+	if _, err := s.store.db.ExecContext(r.Context(), `INSERT INTO provider (id, bad_at, bad) VALUES ($1,$2,1)
+		ON CONFLICT (id) DO UPDATE SET bad_at=excluded.bad_at, bad=provider.bad+1`, ch, s.cfg.Now().UnixMilli()); err != nil {
+		s.log.WarnContext(r.Context(), "a wrong signature could not be counted", "error", err)
+	}
+	http.Error(w, "wrong signature", http.StatusForbidden)
+}
+
+func (s *Service) received(w http.ResponseWriter, r *http.Request, d *delivery) {
+	ctx, cancel := context.WithTimeout(s.traced(r.Context(), d), 14*time.Second)
+	defer cancel()
+	ctx, span := s.tracer.Start(ctx, "notice receipt "+providerOf(d.provider))
+	defer span.End()
+	if err := s.receipts.take(ctx, d); err != nil {
+		s.meters.receipt(ctx, providerOf(d.provider), "not_stored", len(d.facts))
+		http.Error(w, "not stored; please repeat", http.StatusServiceUnavailable)
+		return
+	}
+	s.meters.receipt(ctx, providerOf(d.provider), "applied", len(d.facts))
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// traced continues the trace of the first request that a callback is about, so
+// that one trace leads from the alert to the receipt.
+func (s *Service) traced(ctx context.Context, d *delivery) context.Context {
+	if len(d.facts) == 0 || trace.SpanContextFromContext(ctx).IsRemote() {
+		return ctx
+	}
+	a, err := s.attempt(ctx, d.facts[0].Attempt)
+	if err != nil || a == nil || a.trace == "" {
+		return ctx
+	}
+	return withTrace(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), a.trace)
+}

@@ -1,0 +1,413 @@
+package notice
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"tocsin.dev/pkg/person"
+	"tocsin.dev/services/notice/carrier"
+)
+
+// delivery is one verified callback on its way into the store.
+type delivery struct {
+	provider Channel
+	raw      []byte
+	facts    []carrier.Receipt
+	strays   []carrier.Receipt
+	done     chan error
+}
+
+// receiver gathers callbacks that arrive together into one transaction, so
+// that one durable write serves many: a callback is answered 2xx only after
+// its raw body is stored and its facts are applied.
+type receiver struct {
+	s  *Service
+	in chan *delivery
+}
+
+func newReceiver(s *Service) *receiver { return &receiver{s: s, in: make(chan *delivery, 512)} }
+
+// mostFacts bounds one transaction.
+const mostFacts = 4000
+
+// take stores and applies one callback and returns when that is durable.
+func (r *receiver) take(ctx context.Context, d *delivery) error {
+	d.done = make(chan error, 1)
+	select {
+	case r.in <- d:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-d.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *receiver) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case first := <-r.in:
+			r.apply(ctx, r.gather(first))
+		}
+	}
+}
+
+// gather takes whatever waits already; it does not wait for more, because
+// while one transaction is under way the next batch collects by itself.
+func (r *receiver) gather(first *delivery) []*delivery {
+	all, n := []*delivery{first}, len(first.facts)
+	for n < mostFacts {
+		select {
+		case d := <-r.in:
+			all, n = append(all, d), n+len(d.facts)
+		default:
+			return all
+		}
+	}
+	return all
+}
+
+func (r *receiver) apply(ctx context.Context, all []*delivery) {
+	err := r.s.applyDeliveries(ctx, all)
+	for _, d := range all {
+		d.done <- err
+	}
+	if err != nil && ctx.Err() == nil {
+		r.s.log.ErrorContext(ctx, "receipts could not be stored; the provider will repeat them", "callbacks", len(all), "error", err)
+	}
+}
+
+// applyDeliveries stores raw bodies and applies facts in one transaction.
+func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
+	byCampaign := map[int64][]fact{}
+	now := s.cfg.Now()
+	for _, d := range all {
+		for _, f := range d.facts {
+			a, err := s.attempt(ctx, f.Attempt)
+			if err != nil {
+				return err
+			}
+			if a == nil || !s.genuine(ctx, a, f) {
+				d.strays = append(d.strays, f)
+				continue
+			}
+			byCampaign[a.campaign] = append(byCampaign[a.campaign], fact{Receipt: f, channel: a.channel, person: a.people[f.Pos]})
+		}
+	}
+	var counted []map[change]int64
+	err := s.store.db.Tx(ctx, func(tx *sql.Tx) error {
+		counted = nil
+		for _, d := range all {
+			if err := s.keepRaw(ctx, tx, d, now); err != nil {
+				return err
+			}
+		}
+		for campaign, facts := range byCampaign {
+			l := &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: s.store.shard, now: now.UnixMilli(), counts: map[change]int64{}}
+			if err := l.receive(facts); err != nil {
+				return err
+			}
+			if err := l.settle(); err != nil {
+				return err
+			}
+			counted = append(counted, l.counts)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range counted {
+		s.meters.changes(ctx, c)
+	}
+	return nil
+}
+
+// keepRaw stores a body as it came, sealed, with the facts that fit no attempt.
+func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, d *delivery, now time.Time) error {
+	nonce := make([]byte, s.vault.NonceSize(), s.vault.NonceSize()+len(d.raw)+s.vault.Overhead())
+	if _, err := rand.Read(nonce); err != nil {
+		return fmt.Errorf("seal receipt: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO raw_receipt (provider, at, body) VALUES ($1,$2,$3)`,
+		d.provider, now.UnixMilli(), s.vault.Seal(nonce, nonce, d.raw, nil)); err != nil {
+		return fmt.Errorf("store receipt: %w", err)
+	}
+	for _, f := range d.strays {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO stray (provider, message, meaning, code, at) VALUES ($1,$2,$3,$4,$5)`,
+			d.provider, f.Message, f.Meaning, f.Code, now.UnixMilli()); err != nil {
+			return fmt.Errorf("store stray receipt: %w", err)
+		}
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO provider (id, ok_at, good) VALUES ($1,$2,1)
+		ON CONFLICT (id) DO UPDATE SET ok_at=excluded.ok_at, good=provider.good+1, bad=0`, d.provider, now.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("store receipt: %w", err)
+	}
+	return nil
+}
+
+// genuine reports whether a receipt's notice id is the one that its attempt
+// and position had: ids are keyed, so nobody else can make one up.
+func (s *Service) genuine(ctx context.Context, a *attempt, f carrier.Receipt) bool {
+	if f.Pos < 0 || f.Pos >= len(a.people) {
+		return false
+	}
+	c, err := s.campaign(ctx, a.campaign)
+	if err != nil || c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mark.notice(a.people[f.Pos], a.channel, a.digest) == f.Notice
+}
+
+// fact is a receipt with the message it is about.
+type fact struct {
+	carrier.Receipt
+	channel Channel
+	person  person.Number
+}
+
+// receive applies facts to the messages of one campaign: each at most once,
+// in whatever order they come.
+func (l *ledger) receive(facts []fact) error {
+	byChannel := map[Channel][]fact{}
+	for _, f := range facts {
+		byChannel[f.channel] = append(byChannel[f.channel], f)
+	}
+	for ch, some := range byChannel {
+		if err := l.receiveOn(ch, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *ledger) receiveOn(ch Channel, facts []fact) error {
+	numbers := make([]person.Number, 0, len(facts))
+	for _, f := range facts {
+		numbers = append(numbers, f.person)
+	}
+	slices.Sort(numbers)
+	numbers = slices.Compact(numbers)
+	rows, err := onChannel(l.ctx, l.tx, l.campaign, ch, numbers)
+	if err != nil {
+		return err
+	}
+	now := make(map[person.Number]*message, len(rows))
+	for i := range rows {
+		m := rows[i]
+		now[m.person] = &m
+	}
+	slices.SortStableFunc(facts, func(a, b fact) int { return cmp.Compare(a.At.Unix(), b.At.Unix()) })
+	for _, f := range facts {
+		if m := now[f.person]; m != nil {
+			learn(m, f.Receipt)
+			if err := l.remark(ch, f); err != nil {
+				return err
+			}
+		}
+	}
+	return l.applyLearned(ch, rows, now)
+}
+
+// learn folds one receipt into what is known of a message. It is pure and does
+// not mind repeats or order: of two statements the later by the provider's own
+// clock counts, and a failure wins a tie, because one notice too many on
+// another channel harms less than none.
+func learn(m *message, r carrier.Receipt) {
+	at := r.At.Unix()
+	if r.At.IsZero() {
+		at = m.toldAt // no clock of its own: order of arrival
+	}
+	older := r.Attempt != 0 && m.attempt != 0 && r.Attempt < m.attempt
+	switch {
+	case r.Meaning == carrier.Complained:
+		m.flags |= flagComplained
+		note(m, Delivered, r, max(at, m.toldAt))
+	case r.Meaning == carrier.Delivered:
+		if m.state == Failed && at <= m.toldAt {
+			return
+		}
+		note(m, Delivered, r, at)
+	case r.Meaning.Failed():
+		if older || m.state == Planned && r.Attempt != m.attempt || m.state == Delivered && at < m.toldAt {
+			return
+		}
+		note(m, Failed, r, at)
+	case r.Meaning == carrier.Deferred:
+		if m.state == Delivered || m.state == Failed || m.state == Refused {
+			return
+		}
+		note(m, Deferred, r, at)
+	case r.Meaning == carrier.Processed:
+		switch m.state {
+		case Planned, Submitted, InDoubt, Held, Stopped:
+			note(m, Accepted, r, at)
+		}
+	}
+}
+
+func note(m *message, to State, r carrier.Receipt, at int64) {
+	if m.state == Withdrawn || m.state == Refused || m.state == Excluded || m.state == Unreachable {
+		return
+	}
+	if to == m.state && to != Failed {
+		m.toldAt = max(m.toldAt, at)
+		return
+	}
+	if m.state == Planned && m.tries == 0 {
+		return // never handed over: no receipt can be about it
+	}
+	m.state, m.meaning, m.code, m.toldAt = to, int(r.Meaning), r.Code, max(at, m.toldAt)
+}
+
+// applyLearned writes what has changed, in as few statements as there are kinds of change.
+func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*message) error {
+	type kind struct {
+		from, to      State
+		meaning, code int
+		toldAt        int64
+		flags         int
+	}
+	groups := map[kind][]person.Number{}
+	var fell []message
+	var risen []message
+	for i := range was {
+		m := now[was[i].person]
+		if m.state == was[i].state {
+			continue
+		}
+		if was[i].state == Failed { // late delivery: what became of the next rung decides
+			risen = append(risen, *m)
+			continue
+		}
+		if !Permitted(was[i].state, m.state, ReasonReceipt) {
+			continue // a receipt that comes too late to mean anything, such as for a stopped message
+		}
+		k := kind{was[i].state, m.state, m.meaning, m.code, m.toldAt, m.flags &^ was[i].flags}
+		groups[k] = append(groups[k], m.person)
+		if m.state == Failed {
+			fell = append(fell, *m)
+		}
+	}
+	for k, people := range groups {
+		if _, err := l.move(ch, people, k.from, k.to, ReasonReceipt, set{receipt: true, meaning: k.meaning, code: k.code, toldAt: k.toldAt, flags: k.flags}); err != nil {
+			return err
+		}
+	}
+	if err := l.arrivedLate(ch, risen); err != nil {
+		return err
+	}
+	if len(fell) == 0 {
+		return nil
+	}
+	p, err := activePlan(l.ctx, l.tx, l.campaign)
+	if err != nil {
+		return err
+	}
+	return l.nextRung(p, fell)
+}
+
+// arrivedLate handles messages that arrived after they had counted as failed.
+// If the next rung has not been sent, it is withdrawn; else both stand and the
+// early one is marked.
+func (l *ledger) arrivedLate(ch Channel, risen []message) error {
+	for _, m := range risen {
+		one := []person.Number{m.person}
+		others, err := messagesOf(l.ctx, l.tx, l.campaign, one)
+		if err != nil {
+			return err
+		}
+		free := true
+		for _, o := range others {
+			if o.channel == ch {
+				continue
+			}
+			switch {
+			case o.state == Planned && o.tries == 0:
+				_, err = l.move(o.channel, one, Planned, Withdrawn, ReasonOvertaken, set{})
+			case o.state == Unreachable:
+				_, err = l.move(o.channel, one, Unreachable, Withdrawn, ReasonLateDelivery, set{})
+			case o.state.Counts() != NotCounted:
+				free = false
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if free {
+			_, err = l.move(ch, one, Failed, Delivered, ReasonLateDelivery, set{receipt: true, meaning: m.meaning, code: m.code, toldAt: m.toldAt})
+		} else {
+			_, err = l.tx.ExecContext(l.ctx, `UPDATE message SET flags=flags|$4 WHERE campaign=$1 AND channel=$2 AND person=$3`, l.campaign, ch, m.person, flagLate)
+		}
+		if err != nil {
+			return fmt.Errorf("ledger: late delivery: %w", err)
+		}
+	}
+	return nil
+}
+
+// remark keeps what says more than «processed» or «delivered», once.
+func (l *ledger) remark(ch Channel, f fact) error {
+	if f.Meaning == carrier.Processed || f.Meaning == carrier.Delivered {
+		return nil
+	}
+	_, err := l.tx.ExecContext(l.ctx, `INSERT INTO remark (campaign, channel, person, attempt, meaning, code, at) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,
+		l.campaign, ch, f.person, f.Attempt, f.Meaning, f.Code, f.At.Unix())
+	if err != nil {
+		return fmt.Errorf("ledger: remark: %w", err)
+	}
+	return nil
+}
+
+// attemptCache keeps what never changes of recent attempts: receipts of one
+// request arrive in many callbacks.
+type attemptCache struct {
+	mu  sync.Mutex
+	all map[int64]*attempt
+	old map[int64]*attempt
+}
+
+func newAttemptCache() *attemptCache {
+	return &attemptCache{all: map[int64]*attempt{}, old: map[int64]*attempt{}}
+}
+
+// attemptsKept bounds the cache: two generations of this many, 4 KB each at most.
+const attemptsKept = 2048
+
+func (s *Service) attempt(ctx context.Context, id int64) (*attempt, error) {
+	k := s.attempts
+	k.mu.Lock()
+	a := k.all[id]
+	if a == nil {
+		a = k.old[id]
+	}
+	k.mu.Unlock()
+	if a != nil {
+		return a, nil
+	}
+	a, err := readAttempt(ctx, s.store.db, id)
+	if err != nil || a == nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.all) >= attemptsKept {
+		k.old, k.all = k.all, map[int64]*attempt{}
+	}
+	k.all[id] = a
+	return a, nil
+}

@@ -1,0 +1,501 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"tocsin.dev/pkg/person"
+	"tocsin.dev/pkg/wording"
+	"tocsin.dev/services/notice/carrier"
+)
+
+// work sends what is planned on a chunk. It returns when the chunk is due again.
+func (s *Service) work(ctx context.Context, p *plan, c *chunk) (due time.Time, err error) {
+	ctx, span := s.tracer.Start(withTrace(ctx, p.trace), "notice send "+c.channel.String(),
+		trace.WithAttributes(attribute.String("tocsin.org", p.org), attribute.String("tocsin.case", p.caseID), attribute.Int("tocsin.chunk", c.no)))
+	defer span.End()
+	if err := s.recoverLost(ctx, p, c); err != nil {
+		return due, err
+	}
+	w := &worker{s: s, p: p, c: c, most: pageSize}
+	for {
+		wait, err := w.round(ctx)
+		var b *blocked
+		if errors.As(err, &b) {
+			return s.cfg.Now(), s.blockPlan(ctx, p, b.reason, b.detail)
+		}
+		if err != nil || wait >= 0 {
+			return s.cfg.Now().Add(max(0, wait)), err
+		}
+	}
+}
+
+// recoverLost finds what an earlier holder of the chunk wrote down and did not
+// answer for: those messages may have left, so they are in doubt.
+func (s *Service) recoverLost(ctx context.Context, p *plan, c *chunk) error {
+	lost, err := readAttempts(ctx, s.store.db, `plan=$1 AND channel=$2 AND chunk=$3 AND state=$4 AND token<$5`, p.id, c.channel, c.no, attemptOpen, c.token)
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	counts, err := s.store.write(ctx, p.campaign, s.cfg.Now(), func(w *ledger) error {
+		for _, a := range lost {
+			if _, err := w.move(a.channel, a.people, Submitted, InDoubt, ReasonLostWorker, set{onAttempt: a.id}); err != nil {
+				return err
+			}
+			if err := w.close(a, attemptInDoubt, w.now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.meters.changes(ctx, counts)
+	s.log.WarnContext(ctx, "requests of a lost worker are in doubt", "org", p.org, "case", p.caseID, "channel", c.channel.String(), "chunk", c.no, "requests", len(lost))
+	return nil
+}
+
+// worker sends one chunk.
+type worker struct {
+	s *Service
+	p *plan
+	c *chunk
+	// most is the most recipients of one request; it is halved when a request is
+	// refused as a whole, until the recipient at fault stands alone.
+	most int
+}
+
+// letter is one person's message, ready to be sent.
+type letter struct {
+	row  *message
+	to   recipient
+	id   carrier.ID
+	text *text
+	v    *wording.Variant
+	rec  wording.Recipient
+}
+
+// run is a set of letters with the same words and layout: one request of
+// email, or a series of text messages.
+type run struct {
+	attempt attempt
+	letters []letter
+	answers []carrier.Answer // one for each letter, or a single one for all
+}
+
+// another means that the round did something and there may be more.
+const another = time.Duration(-1)
+
+// round sends one batch. It returns another, or how long the chunk can wait.
+func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
+	s := w.s
+	if ok, err := s.store.mayGo(ctx, w.p.id); err != nil || !ok {
+		return 0, err
+	}
+	k, refusal, err := s.verified(ctx, w.p)
+	if err != nil {
+		return 0, err
+	}
+	if refusal != nil {
+		return 0, s.refusePlan(ctx, w.p, refusal)
+	}
+	if k.waits(s) {
+		return time.Second, nil
+	}
+	rows, err := s.planned(ctx, w.p.campaign, w.c)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	if wait, err := s.reserve(ctx, w.c.channel, k.org.Sender, len(rows)); err != nil || wait > 0 {
+		return wait, err
+	}
+	letters, err := w.prepare(ctx, k, rows)
+	if err != nil || len(letters) == 0 {
+		return another, err
+	}
+	runs := w.divide(letters)
+	if err := w.writeAhead(ctx, runs); errors.Is(err, errChanged) {
+		return another, nil
+	} else if err != nil {
+		return 0, err
+	}
+	if err := w.deliver(ctx, k, runs); err != nil {
+		return 0, err
+	}
+	return w.record(ctx, runs)
+}
+
+// planned returns the planned messages of a chunk, at most one page.
+func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]message, error) {
+	return scanMessages(s.store.db.QueryContext(ctx, `SELECT `+messageColumns+` FROM message
+		WHERE campaign=$1 AND channel=$2 AND person BETWEEN $3 AND $4 AND state=$5 ORDER BY person LIMIT $6`,
+		campaign, c.channel, c.first, c.last, Planned, pageSize))
+}
+
+// prepare asks for the contacts of the rows and lays their letters out. Every
+// letter is held against what was planned for its person number; one that does
+// not fit blocks the sending and is named.
+func (w *worker) prepare(ctx context.Context, k *content, rows []message) ([]letter, error) {
+	numbers := make([]person.Number, len(rows))
+	byNumber := make(map[person.Number]*message, len(rows))
+	for i := range rows {
+		numbers[i] = rows[i].person
+		byNumber[rows[i].person] = &rows[i]
+	}
+	people, erased, err := w.s.people(ctx, w.p, numbers)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.dropErased(ctx, erased); err != nil {
+		return nil, err
+	}
+	if len(people)+len(erased) != len(rows) {
+		return nil, block("list_mismatch", "scope answered %d of %d people of chunk %d", len(people)+len(erased), len(rows), w.c.no)
+	}
+	mark := w.s.secrets.marker(w.p.org, w.p.caseID, k.order.Kind, w.p.revision)
+	letters := make([]letter, 0, len(people))
+	for _, to := range people {
+		row := byNumber[to.named.Number]
+		if row == nil {
+			return nil, block("list_mismatch", "scope answered person %d, who was not asked for or twice", to.named.Number)
+		}
+		delete(byNumber, to.named.Number)
+		one, err := w.letter(k, mark, row, to)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, one)
+	}
+	return letters, nil
+}
+
+func (w *worker) letter(k *content, mark *marker, row *message, to recipient) (l letter, err error) {
+	n := row.person
+	if mark.bind(n, to.reach, to.named) != row.bind || uint32(to.named.Exposed) != row.exposed {
+		return l, block("record_mismatch", "the contact record of person %d is not the one that was planned", n)
+	}
+	l = letter{row: row, to: to, text: k.text(to, w.c.channel)}
+	if l.text == nil {
+		return l, block("no_text", "person %d has no approved text on %s", n, w.c.channel)
+	}
+	l.id = mark.notice(n, w.c.channel, l.text.digest)
+	l.rec = wording.Recipient{Contact: to.named, Reference: reference(l.id), PossibleDuplicate: row.flags&flagDuplicate != 0}
+	l.v = l.text.Variant(l.rec)
+	for _, f := range l.v.Slots {
+		if l.rec.Value(f, l.text.Language()) == "" {
+			return l, block("empty_merge", "person %d has no {{%s}}, which the text %s needs", n, f, l.text.Key())
+		}
+	}
+	return l, nil
+}
+
+func (w *worker) dropErased(ctx context.Context, erased []person.Number) error {
+	if len(erased) == 0 {
+		return nil
+	}
+	counts, err := w.s.store.write(ctx, w.p.campaign, w.s.cfg.Now(), func(l *ledger) error {
+		_, err := l.move(w.c.channel, erased, Planned, Excluded, ReasonErased, set{})
+		return err
+	})
+	w.s.meters.changes(ctx, counts)
+	return err
+}
+
+// divide groups letters that can share a request or a series.
+func (w *worker) divide(letters []letter) []*run {
+	type key struct {
+		t   *text
+		v   *wording.Variant
+		dup bool
+	}
+	at := map[key]*run{}
+	var runs []*run
+	for _, l := range letters {
+		k := key{t: l.text, v: l.v, dup: l.rec.PossibleDuplicate}
+		if w.c.channel != Email {
+			k.v = nil // every text message is a request of its own
+		}
+		r := at[k]
+		if r == nil || len(r.letters) >= w.most || w.c.channel == Email && !cleanLetter(&l) {
+			r = &run{}
+			runs = append(runs, r)
+			if w.c.channel != Email || cleanLetter(&l) {
+				at[k] = r
+			}
+		}
+		r.letters = append(r.letters, l)
+	}
+	return runs
+}
+
+// writeAhead writes every request of a batch down before any of them is made,
+// under the fence of the chunk. No record, no call.
+func (w *worker) writeAhead(ctx context.Context, runs []*run) error {
+	now := w.s.cfg.Now()
+	parent := traceOf(ctx)
+	counts, err := w.s.store.write(ctx, w.p.campaign, now, func(l *ledger) error {
+		if err := l.fence(w.c, now.Add(w.s.cfg.Lease).UnixMilli()); err != nil {
+			return err
+		}
+		for _, r := range runs {
+			a := attempt{plan: w.p.id, campaign: w.p.campaign, channel: w.c.channel, chunk: w.c.no, token: w.c.token,
+				digest: r.letters[0].text.digest, trace: parent, people: make([]person.Number, len(r.letters))}
+			for i := range r.letters {
+				a.people[i] = r.letters[i].row.person
+				a.flags |= r.letters[i].row.flags & flagDuplicate
+			}
+			if err := l.begin(&a); err != nil {
+				return err
+			}
+			if !w.s.cfg.withoutWriteAhead {
+				n, err := l.move(w.c.channel, a.people, Planned, Submitted, ReasonHandOver, set{attempt: a.id})
+				if err != nil {
+					return err
+				}
+				if n != int64(len(a.people)) {
+					return errChanged // a receipt or another worker was faster: look again
+				}
+			}
+			r.attempt = a
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.s.meters.changes(ctx, counts)
+	return nil
+}
+
+// errChanged means that messages changed between reading and writing.
+var errChanged = errors.New("messages changed meanwhile")
+
+// record writes down what the requests came to, whatever became of the lease:
+// the truth needs no permission. ctx may have ended; this must not.
+func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	wait := another
+	counts, err := w.s.store.write(end, w.p.campaign, w.s.cfg.Now(), func(l *ledger) error {
+		for _, r := range runs {
+			if len(r.answers) == 0 { // never reached
+				r.answers = []carrier.Answer{{Class: carrier.NotSent, Detail: "held back"}}
+			}
+			if err := w.s.outcome(l, w.p, r); err != nil {
+				return err
+			}
+		}
+		_, err := l.tx.ExecContext(end, `UPDATE plan SET last_at=$2, first_at=CASE WHEN first_at=0 THEN $2 ELSE first_at END WHERE id=$1`, w.p.id, l.now)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("record outcomes: %w", err) // the messages stay submitted, and so in doubt
+	}
+	w.s.meters.changes(end, counts)
+	for _, r := range runs {
+		for _, a := range r.answers {
+			w.s.meters.request(end, w.c.channel, a.Class.String())
+			wait = max(wait, w.heed(end, r, a))
+		}
+	}
+	return wait, nil
+}
+
+// heed does what an answer asks of the sending as a whole.
+func (w *worker) heed(ctx context.Context, r *run, a carrier.Answer) time.Duration {
+	switch a.Class {
+	case carrier.Accepted:
+		w.s.providerWorks(ctx, w.c.channel)
+		return another
+	case carrier.Slow, carrier.Account:
+		return w.s.slowDown(ctx, w.p, w.c.channel, a)
+	case carrier.NotSent:
+		return time.Second
+	case carrier.Refused:
+		if len(r.letters) > 1 && len(a.Bad) == 0 && w.c.channel == Email {
+			w.most = max(1, len(r.letters)/2)
+		}
+		return another
+	}
+	return another
+}
+
+// outcome moves the messages of a run to where its answers put them.
+func (s *Service) outcome(l *ledger, p *plan, r *run) error {
+	byAnswer := map[int][]person.Number{}
+	for i, n := range r.attempt.people {
+		byAnswer[min(i, len(r.answers)-1)] = append(byAnswer[min(i, len(r.answers)-1)], n)
+	}
+	state, doubts := attemptRefused, false
+	for i, people := range byAnswer {
+		a := r.answers[i]
+		if a.Status != 0 {
+			r.attempt.status, r.attempt.code = a.Status, a.Code
+		}
+		if a.ID != "" && r.attempt.channel == Email {
+			r.attempt.providerID = a.ID
+		}
+		switch a.Class {
+		case carrier.Accepted:
+			state = attemptAccepted
+		case carrier.InDoubt:
+			doubts = true
+		default:
+			if a.Class.Unsent() && state == attemptRefused {
+				state = attemptNotSent
+			}
+		}
+		if err := s.answered(l, p, &r.attempt, a, people); err != nil {
+			return err
+		}
+	}
+	settle := int64(0)
+	if doubts {
+		state, settle = attemptInDoubt, l.now
+	}
+	return l.close(&r.attempt, state, settle)
+}
+
+// answered applies one answer to the people it is about.
+func (s *Service) answered(l *ledger, p *plan, at *attempt, a carrier.Answer, people []person.Number) error {
+	on := set{onAttempt: at.id}
+	both := func(to State, why Reason) error {
+		// A message may be in doubt already if our lease was taken over meanwhile.
+		for _, from := range []State{Submitted, InDoubt} {
+			if _, err := l.move(at.channel, people, from, to, why, on); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	switch a.Class {
+	case carrier.Accepted:
+		return both(Accepted, ReasonAnswer)
+	case carrier.InDoubt:
+		_, err := l.move(at.channel, people, Submitted, InDoubt, ReasonLostAnswer, on)
+		return err
+	case carrier.Refused:
+		return s.refusedBy(l, p, at, a, people)
+	default:
+		return both(Planned, ReasonNotSent)
+	}
+}
+
+// refusedBy handles a refusal: whoever is named, or stands alone, is refused
+// and goes to the next rung; everybody else was not sent to.
+func (s *Service) refusedBy(l *ledger, p *plan, at *attempt, a carrier.Answer, people []person.Number) error {
+	var bad, good []person.Number
+	for i, n := range people {
+		if len(people) == 1 || slices.Contains(a.Bad, i) {
+			bad = append(bad, n)
+		} else {
+			good = append(good, n)
+		}
+	}
+	for _, from := range []State{Submitted, InDoubt} {
+		if _, err := l.move(at.channel, good, from, Planned, ReasonNotSent, set{onAttempt: at.id}); err != nil {
+			return err
+		}
+	}
+	meaning := a.Meaning
+	if meaning == 0 {
+		meaning = carrier.Hard
+	}
+	rows, err := onChannel(l.ctx, l.tx, l.campaign, at.channel, bad)
+	if err != nil {
+		return err
+	}
+	var fell []message
+	for _, m := range rows {
+		if m.attempt != at.id || m.state != Submitted && m.state != InDoubt {
+			continue
+		}
+		if _, err := l.move(at.channel, []person.Number{m.person}, m.state, Refused, ReasonRefusal,
+			set{onAttempt: at.id, receipt: true, meaning: int(meaning), code: a.Code, toldAt: l.now / 1000}); err != nil {
+			return err
+		}
+		fell = append(fell, m)
+	}
+	return l.nextRung(p, fell)
+}
+
+// nextRung opens the next channel of people whose message failed, or marks
+// them unreachable. Without a plan that sends, it only marks them stopped.
+func (l *ledger) nextRung(p *plan, fell []message) error {
+	if len(fell) == 0 {
+		return nil
+	}
+	numbers := make([]person.Number, len(fell))
+	for i := range fell {
+		numbers[i] = fell[i].person
+	}
+	slices.Sort(numbers)
+	known, err := messagesOf(l.ctx, l.tx, l.campaign, numbers)
+	if err != nil {
+		return err
+	}
+	before := map[person.Number][]message{}
+	for _, m := range known {
+		before[m.person] = append(before[m.person], m)
+	}
+	for _, m := range fell {
+		if counted(before[m.person]) {
+			continue // another message of the person stands already
+		}
+		r := message{person: m.person, ladder: m.ladder.After(m.channel), state: Planned, reason: ReasonNextRung,
+			exposed: m.exposed, bind: m.bind, place: m.place, flags: m.flags & flagGuardian}
+		if r.channel = r.ladder.First(); r.channel == None {
+			r.state, r.reason = Unreachable, ReasonLadderEnd
+		}
+		put, err := l.place(&r, before[m.person], set{fresh: true, exposed: r.exposed, bind: r.bind})
+		if err != nil {
+			return err
+		}
+		if put {
+			if _, err := l.put([]message{r}); err != nil {
+				return err
+			}
+		}
+		if err := l.openFor(p, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func counted(rows []message) bool {
+	for _, m := range rows {
+		if m.state.Counts() != NotCounted {
+			return true
+		}
+	}
+	return false
+}
+
+// openFor opens the chunk of a newly planned message, or stops the message if
+// its order does not send any more.
+func (l *ledger) openFor(p *plan, r message) error {
+	if r.state != Planned {
+		return nil
+	}
+	if p == nil {
+		_, err := l.move(r.channel, []person.Number{r.person}, Planned, Stopped, ReasonStop, set{})
+		return err
+	}
+	c, ok, err := chunkOf(l.ctx, l.tx, p.id, r.person)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("ledger: person %d belongs to no chunk of plan %d", r.person, p.id)
+	}
+	c.channel = r.channel
+	return l.open(c, l.now)
+}

@@ -1,0 +1,343 @@
+package notice
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/journal"
+	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/reconcile"
+	"tocsin.dev/pkg/seal"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/services/notice/sendgrid"
+	"tocsin.dev/services/notice/twilio"
+)
+
+// Config is what notice needs. Zero values mean what the field says.
+type Config struct {
+	NATS          *nats.Conn
+	Bus           *bus.Bus
+	Journal       *journal.Journal
+	DB            *sqldb.DB
+	Organisations *organisation.Registry
+	Now           func() time.Time
+	Log           *slog.Logger
+	Tracer        trace.TracerProvider
+	Meter         metric.MeterProvider
+
+	// Keyring is the file of the public keys whose approvals count; required. It
+	// is read again when it changes, so that a revoked key stops at once.
+	Keyring string
+	// Key is notice's own secret of 32 bytes: notice ids and sealed receipts come
+	// from it; required. All replicas share it, and it is never changed while
+	// receipts are expected.
+	Key []byte
+	// Replica names this process among replicas; the host name when empty. A
+	// restarted process under the same name goes on with its work at once.
+	Replica string
+
+	// SendGrid and Twilio are the accounts; nil switches a channel off.
+	SendGrid *SendGrid
+	Twilio   *Twilio
+	// PublicURL is where providers reach us, such as "https://tocsin.example";
+	// callbacks go to its /v1/receipts/….
+	PublicURL string
+
+	// Lease is how long a worker may be silent before another takes over; 0 means 10 s.
+	Lease time.Duration
+	// Workers is how many tickets of a channel are in work at once; 0 means 3.
+	Workers int
+	// ProgressEvery is the least time between two dispatch.progressed of an order; 0 means 3 s.
+	ProgressEvery time.Duration
+	// SettleFor is how long an order waits for receipts before it counts as
+	// completed; 0 means 10 minutes.
+	SettleFor time.Duration
+	Doubt     Doubt
+	// MailDomains limits the rule on compromised mailboxes to these domains, by
+	// organisation; without an entry every exposed mailbox counts.
+	MailDomains map[string][]string
+	// MaxShared is the most people who may share one address before the plan
+	// stops for a person to look; 0 means 25.
+	MaxShared int
+	// Rates limits requests by sender, in messages a second: "sendgrid",
+	// "twilio", or "twilio/<sender>". 0 or absent means unlimited.
+	Rates map[string]float64
+
+	// withoutWriteAhead leaves out the record before a request. It exists so that
+	// a test can show what that record is for.
+	withoutWriteAhead bool
+}
+
+// SendGrid is an account at SendGrid.
+type SendGrid struct {
+	Key, Host, Subuser string
+	// WebhookKeys are the public keys of the event webhook.
+	WebhookKeys []string
+	// Bypass says which suppression lists a notice passes over.
+	Bypass sendgrid.Bypass
+	IPPool string
+	// Conns and Timeout: see sendgrid.Config.
+	Conns   int
+	Timeout time.Duration
+}
+
+// Twilio is an account at Twilio.
+type Twilio struct {
+	AccountSID, AuthToken, Host string
+	// OldTokens still verify callbacks while a token is being changed.
+	OldTokens []string
+	// Validity is how long a message may be tried; 0 means ten hours.
+	Validity time.Duration
+	Conns    int
+	Timeout  time.Duration
+}
+
+// Doubt is the policy for messages in doubt. Zero values are the defaults for email.
+type Doubt struct {
+	// Quiet is how long receipts alone may settle a doubt; 0 means 5 minutes.
+	Quiet time.Duration
+	// After is when the policy decides, counted from the request; 0 means 30 minutes.
+	After time.Duration
+	// Silent is when an accepted message without any receipt is called silent; 0 means 24 h.
+	Silent time.Duration
+	// Freeze is how long an unhealthy source of receipts may hold the policy up; 0 means 6 h.
+	Freeze time.Duration
+	// Guard is how near the legal due instant may come before a freeze ends; 0 means 4 h.
+	Guard time.Duration
+	// Hold leaves every doubt to a person instead of sending again.
+	Hold bool
+	// Budget is the share of a plan that may be in doubt beyond Quiet before the
+	// sending stops for a person to look; 0 means 0.005. 1 switches it off.
+	Budget float64
+}
+
+func (d Doubt) withDefaults() Doubt {
+	or := func(p *time.Duration, v time.Duration) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	or(&d.Quiet, 5*time.Minute)
+	or(&d.After, 30*time.Minute)
+	or(&d.Silent, 24*time.Hour)
+	or(&d.Freeze, 6*time.Hour)
+	or(&d.Guard, 4*time.Hour)
+	if d.Budget <= 0 {
+		d.Budget = 0.005
+	}
+	return d
+}
+
+// Service is one replica of notice. Any number may share a store and a bus.
+type Service struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *store
+	runner   *reconcile.Runner
+	tracer   trace.Tracer
+	meters   meters
+	secrets  secrets
+	vault    cipher.AEAD
+	contents contents
+	keys     keyring
+
+	mail     *sendgrid.Client
+	mailHook *sendgrid.Verifier
+	sms      *twilio.Client
+	smsHook  *twilio.Verifier
+
+	attempts  *attemptCache
+	campaigns campaignsKnown
+	receipts  *receiver
+
+	kick chan struct{} // work may be waiting
+	jobs sync.WaitGroup
+}
+
+// New checks the configuration, brings the store up to date and registers what
+// the service hears. It starts nothing.
+func New(cfg Config) (*Service, error) {
+	if cfg.Bus == nil || cfg.Journal == nil || cfg.DB == nil || cfg.Organisations == nil || cfg.Now == nil {
+		return nil, errors.New("notice: bus, journal, store, organisations and clock are needed")
+	}
+	if len(cfg.Key) != chacha20poly1305.KeySize {
+		return nil, fmt.Errorf("notice: the key has %d bytes, want %d: set notice.key_file", len(cfg.Key), chacha20poly1305.KeySize)
+	}
+	cfg = cfg.withDefaults()
+	s := &Service{
+		cfg: cfg, log: cfg.Log, tracer: cfg.Tracer.Tracer("tocsin.dev/services/notice"),
+		secrets: secrets{cfg.Key}, kick: make(chan struct{}, 1), attempts: newAttemptCache(),
+	}
+	s.keys.path = cfg.Keyring
+	if _, err := s.keys.get(); err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	var err error
+	if s.vault, err = chacha20poly1305.NewX(s.secrets.derive("receipts")); err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	if s.meters, err = newMeters(cfg.Meter); err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	if err := s.connect(); err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := cfg.DB.Migrate(ctx, event.Notice, migrations()); err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	s.store = &store{db: cfg.DB, shard: shardOf(cfg.Replica)}
+	s.receipts = newReceiver(s)
+	s.runner, err = reconcile.New(reconcile.Config{
+		Service: event.Notice, Journal: cfg.Journal, Bus: cfg.Bus, Decide: s.decide, Now: cfg.Now, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	s.register()
+	return s, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Tracer == nil {
+		c.Tracer = tracenoop.NewTracerProvider()
+	}
+	if c.Meter == nil {
+		c.Meter = metricnoop.NewMeterProvider()
+	}
+	if c.Replica == "" {
+		c.Replica, _ = os.Hostname() // an empty name only makes a take-over wait for the lease
+	}
+	if c.Lease <= 0 {
+		c.Lease = 10 * time.Second
+	}
+	if c.Workers <= 0 {
+		c.Workers = 3
+	}
+	if c.ProgressEvery <= 0 {
+		c.ProgressEvery = 3 * time.Second
+	}
+	if c.SettleFor <= 0 {
+		c.SettleFor = 10 * time.Minute
+	}
+	if c.MaxShared <= 0 {
+		c.MaxShared = 25
+	}
+	c.Doubt = c.Doubt.withDefaults()
+	return c
+}
+
+// connect makes the clients of the configured accounts.
+func (s *Service) connect() (err error) {
+	if g := s.cfg.SendGrid; g != nil {
+		if s.mail, err = sendgrid.New(sendgrid.Config{
+			Key: g.Key, Host: g.Host, Subuser: g.Subuser, Conns: g.Conns, Timeout: g.Timeout, Now: s.cfg.Now,
+		}); err != nil {
+			return err
+		}
+		if len(g.WebhookKeys) > 0 {
+			if s.mailHook, err = sendgrid.NewVerifier(0, g.WebhookKeys...); err != nil {
+				return err
+			}
+		}
+	}
+	if w := s.cfg.Twilio; w != nil {
+		callback := ""
+		if s.cfg.PublicURL != "" {
+			callback = s.cfg.PublicURL + "/v1/receipts/twilio"
+			if s.smsHook, err = twilio.NewVerifier(callback, append([]string{w.AuthToken}, w.OldTokens...)...); err != nil {
+				return err
+			}
+		}
+		if s.sms, err = twilio.New(twilio.Config{
+			AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.Host, Callback: callback, Conns: w.Conns, Timeout: w.Timeout, Now: s.cfg.Now,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Handler returns the routes on which providers call back.
+func (s *Service) Handler() http.Handler { return s.routes() }
+
+// Run works until ctx ends and returns when everything it started has ended.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.store.freeLeases(ctx, s.cfg.Replica); err != nil {
+		return fmt.Errorf("notice: %w", err)
+	}
+	var all sync.WaitGroup
+	var failed error
+	all.Go(func() { failed = s.runner.Run(ctx) })
+	all.Go(func() { s.receipts.run(ctx) })
+	all.Go(func() { s.announce(ctx) })
+	all.Go(func() { s.list(ctx) })
+	all.Go(func() { s.tell(ctx) })
+	all.Go(func() { s.settleDoubts(ctx) })
+	all.Wait()
+	s.jobs.Wait()
+	return failed
+}
+
+// wakeUp asks the announcer and the planner to look for work now.
+func (s *Service) wakeUp() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// keyring is the file of public keys, read again when it changes.
+type keyring struct {
+	path string
+	mu   sync.Mutex
+	at   time.Time
+	size int64
+	ring *seal.Keyring
+}
+
+func (k *keyring) get() (*seal.Keyring, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	info, err := os.Stat(k.path)
+	if err != nil {
+		return nil, fmt.Errorf("keyring of approvals: %w", err)
+	}
+	if k.ring != nil && info.ModTime().Equal(k.at) && info.Size() == k.size {
+		return k.ring, nil
+	}
+	ring, err := seal.LoadKeyring(k.path)
+	if err != nil {
+		return nil, err
+	}
+	k.ring, k.at, k.size = ring, info.ModTime(), info.Size()
+	return ring, nil
+}
+
+func shardOf(replica string) int {
+	n := uint32(2166136261)
+	for i := range len(replica) {
+		n = (n ^ uint32(replica[i])) * 16777619
+	}
+	return int(n & 0xffff)
+}

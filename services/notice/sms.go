@@ -1,0 +1,115 @@
+package notice
+
+import (
+	"context"
+	"sync"
+
+	"tocsin.dev/pkg/wording"
+	"tocsin.dev/services/notice/carrier"
+	"tocsin.dev/services/notice/twilio"
+)
+
+// smsParallel is how many text messages of one ticket are under way at once;
+// the client bounds the connections of all tickets together.
+const smsParallel = 64
+
+func (w *worker) deliverSMS(ctx context.Context, k *content, runs []*run) error {
+	for _, r := range runs {
+		r.answers = make([]carrier.Answer, len(r.letters))
+		texts := make([]string, len(r.letters))
+		var bad error
+		for i := range r.letters {
+			r.answers[i] = carrier.Answer{Class: carrier.NotSent, Detail: "held back"}
+			if bad == nil {
+				texts[i], bad = w.textOf(&r.letters[i])
+			}
+		}
+		if bad != nil {
+			if _, err := w.record(ctx, runs); err != nil {
+				return err
+			}
+			return bad
+		}
+		w.series(ctx, k, r, texts)
+	}
+	return nil
+}
+
+func (w *worker) textOf(l *letter) (string, error) {
+	m, err := l.text.Render(l.rec)
+	if err != nil {
+		return "", block("empty_merge", "%v", err)
+	}
+	return m.Text, w.inspectText(m.Text, l)
+}
+
+// series sends the text messages of a run, several at once, until it is done
+// or the order may not go on.
+func (w *worker) series(ctx context.Context, k *content, r *run, texts []string) {
+	if w.s.sms == nil {
+		for i := range r.answers {
+			r.answers[i] = carrier.Answer{Class: carrier.Account, Detail: "no SMS account is configured"}
+		}
+		return
+	}
+	halt, stop := context.WithCancel(ctx)
+	defer stop()
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range min(smsParallel, len(texts)) {
+		all.Go(func() {
+			for i := range next {
+				l := &r.letters[i]
+				r.answers[i] = w.s.sms.Send(ctx, twilio.SMS{
+					To: l.to.reach.Phone.Reveal(), From: k.org.Sender.SMS, Body: texts[i], Validity: w.s.cfg.Twilio.Validity,
+					Notice: l.id, Attempt: r.attempt.id, Pos: i,
+				})
+				if c := r.answers[i].Class; c == carrier.Account || c == carrier.Slow {
+					stop() // no further message; those under way come to their end
+				}
+			}
+		})
+	}
+	for i := range texts {
+		if i%32 == 0 {
+			if ok, err := w.s.mayGo(ctx, w.p.id); err != nil || !ok {
+				break
+			}
+		}
+		select {
+		case next <- i:
+			continue
+		case <-halt.Done():
+		}
+		break
+	}
+	close(next)
+	all.Wait()
+}
+
+// wordsSent renders what an attempt said to a person, for a look-up by words.
+// It fails if the words of the attempt are no longer those of the order.
+func (s *Service) wordsSent(ctx context.Context, p *plan, a *attempt, to recipient, id carrier.ID) (string, error) {
+	c, err := s.cfg.Journal.Load(ctx, p.org, p.caseID)
+	if err != nil {
+		return "", err
+	}
+	o := c.Order(p.order)
+	if o == nil || c.Approval(o.Approval) == nil {
+		return "", errLookUp
+	}
+	org, err := s.cfg.Organisations.Get(p.org)
+	if err != nil {
+		return "", err
+	}
+	k, err := s.contents.get(c, o, org)
+	if err != nil {
+		return "", err
+	}
+	t := k.byDigest(a.digest)
+	if t == nil {
+		return "", errLookUp
+	}
+	m, err := t.Render(wording.Recipient{Contact: to.named, Reference: reference(id), PossibleDuplicate: a.flags&flagDuplicate != 0})
+	return m.Text, err
+}

@@ -1,0 +1,437 @@
+package notice
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"tocsin.dev/pkg/person"
+	"tocsin.dev/pkg/sqldb"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// migrations is the schema for both engines.
+func migrations() fs.FS {
+	sub, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return migrationFiles // cannot be: the folder is embedded above
+	}
+	return sub
+}
+
+// store is notice's own SQL store: the ledger and the jobs around it.
+type store struct {
+	db *sqldb.DB
+	// shard spreads the counters, so that replicas do not wait for each other.
+	shard int
+}
+
+// batch is the most rows of one statement.
+const batch = 1000
+
+// message is one row of the ledger.
+type message struct {
+	person  person.Number
+	channel Channel
+	state   State
+	reason  Reason
+	tries   int
+	flags   int
+	meaning int
+	code    int
+	ladder  Ladder
+	attempt int64
+	exposed uint32
+	bind    int64
+	place   int64
+	toldAt  int64
+	at      int64
+}
+
+// Flags of a message.
+const (
+	// flagDuplicate marks a notice sent again after an unresolved doubt.
+	flagDuplicate = 1
+	// flagLate marks a failed message that arrived after all when another was already under way.
+	flagLate = 2
+	// flagGuardian marks a notice that goes to the person's guardian.
+	flagGuardian = 4
+	// flagComplained marks a notice that its receiver reported as spam.
+	flagComplained = 8
+	// flagOperator marks a decision made by a person.
+	flagOperator = 16
+)
+
+// ledger is one transaction on the messages of a campaign. Every change of a
+// state goes through put or move, which hold the table of transitions and
+// count each change with its reason.
+type ledger struct {
+	tx       *sql.Tx
+	ctx      context.Context
+	campaign int64
+	shard    int
+	now      int64
+	counts   map[change]int64
+}
+
+type change struct {
+	channel Channel
+	was, is State
+	why     Reason
+}
+
+// write runs f in one transaction on a campaign's messages.
+func (s *store) write(ctx context.Context, campaign int64, now time.Time, f func(*ledger) error) (map[change]int64, error) {
+	var l *ledger
+	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+		l = &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: s.shard, now: now.UnixMilli(), counts: map[change]int64{}}
+		if err := f(l); err != nil {
+			return err
+		}
+		return l.settle()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.counts, nil
+}
+
+// settle writes the counters of the transaction.
+func (l *ledger) settle() error {
+	for c, n := range l.counts {
+		_, err := l.tx.ExecContext(l.ctx, `INSERT INTO moved (campaign, shard, channel, was, state, reason, n) VALUES ($1,$2,$3,$4,$5,$6,$7)
+			ON CONFLICT (campaign, shard, channel, was, state, reason) DO UPDATE SET n = moved.n + excluded.n`,
+			l.campaign, l.shard, c.channel, c.was, c.is, c.why, n)
+		if err != nil {
+			return fmt.Errorf("ledger: count transitions: %w", err)
+		}
+	}
+	return nil
+}
+
+func (l *ledger) count(c change, n int64) {
+	if n != 0 {
+		l.counts[c] += n
+	}
+}
+
+// put adds new messages. A message that exists already is left as it is; put
+// returns how many were new. The database, not the caller, keeps them unique.
+func (l *ledger) put(rows []message) (added int64, err error) {
+	for len(rows) > 0 {
+		n := min(len(rows), 200)
+		a, err := l.putSome(rows[:n])
+		if err != nil {
+			return added, err
+		}
+		added += a
+		rows = rows[n:]
+	}
+	return added, nil
+}
+
+func (l *ledger) putSome(rows []message) (int64, error) {
+	var q strings.Builder
+	q.WriteString(`INSERT INTO message (campaign, channel, person, state, reason, tries, flags, meaning, code, ladder, attempt, exposed, bind, place, told_at, at) VALUES `)
+	b := make([]byte, 0, 120)
+	for i := range rows {
+		r := &rows[i]
+		if !Permitted(0, r.state, r.reason) {
+			return 0, errTransition(0, r.state, r.reason)
+		}
+		b = b[:0]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		for j, v := range [...]int64{l.campaign, int64(r.channel), int64(r.person), int64(r.state), int64(r.reason), 0, int64(r.flags), 0, 0,
+			int64(r.ladder), 0, int64(r.exposed), r.bind, r.place, 0, l.now} {
+			b = append(b, "(,"[min(j, 1)])
+			b = strconv.AppendInt(b, v, 10)
+		}
+		q.Write(append(b, ')'))
+	}
+	q.WriteString(` ON CONFLICT (campaign, channel, person) DO NOTHING RETURNING channel, state, reason`)
+	found, err := l.tx.QueryContext(l.ctx, q.String())
+	if err != nil {
+		return 0, fmt.Errorf("ledger: add messages: %w", err)
+	}
+	defer func() { _ = found.Close() }()
+	var n int64
+	for found.Next() {
+		var ch Channel
+		var st State
+		var why Reason
+		if err := found.Scan(&ch, &st, &why); err != nil {
+			return 0, fmt.Errorf("ledger: add messages: %w", err)
+		}
+		l.count(change{channel: ch, is: st, why: why}, 1)
+		n++
+	}
+	return n, found.Err()
+}
+
+// set is what a move changes besides the state.
+type set struct {
+	attempt   int64 // a new attempt; counts a try
+	onAttempt int64 // only messages of this attempt
+	receipt   bool  // meaning, code and toldAt are set
+	meaning   int
+	code      int
+	toldAt    int64
+	flags     int // added
+	fresh     bool
+	exposed   uint32
+	bind      int64
+}
+
+// move takes messages of one channel from one state to another, and returns
+// how many were in that state. People that are not are left alone.
+func (l *ledger) move(ch Channel, people []person.Number, from, to State, why Reason, s set) (int64, error) {
+	if !Permitted(from, to, why) {
+		return 0, errTransition(from, to, why)
+	}
+	var moved int64
+	for len(people) > 0 {
+		n := min(len(people), batch)
+		res, err := l.tx.ExecContext(l.ctx, l.moveText(ch, people[:n], from, to, why, s))
+		if err != nil {
+			return moved, fmt.Errorf("ledger: %v to %v: %w", from, to, err)
+		}
+		k, err := res.RowsAffected()
+		if err != nil {
+			return moved, fmt.Errorf("ledger: %v to %v: %w", from, to, err)
+		}
+		moved += k
+		people = people[n:]
+	}
+	l.count(change{ch, from, to, why}, moved)
+	return moved, nil
+}
+
+func (l *ledger) moveText(ch Channel, people []person.Number, from, to State, why Reason, s set) string {
+	b := make([]byte, 0, 300+8*len(people))
+	num := func(text string, v int64) { b = strconv.AppendInt(append(b, text...), v, 10) }
+	num("UPDATE message SET state=", int64(to))
+	num(", reason=", int64(why))
+	num(", at=", l.now)
+	if s.attempt != 0 {
+		num(", tries=tries+1, attempt=", s.attempt)
+	}
+	if s.receipt {
+		num(", meaning=", int64(s.meaning))
+		num(", code=", int64(s.code))
+		num(", told_at=", s.toldAt)
+	}
+	if s.flags != 0 {
+		num(", flags=flags|", int64(s.flags))
+	}
+	if s.fresh {
+		num(", exposed=", int64(s.exposed))
+		num(", bind=", s.bind)
+	}
+	num(" WHERE campaign=", l.campaign)
+	num(" AND channel=", int64(ch))
+	num(" AND state=", int64(from))
+	if s.onAttempt != 0 {
+		num(" AND attempt=", s.onAttempt)
+	}
+	return string(appendPeople(append(b, " AND person IN ("...), people))
+}
+
+func appendPeople(b []byte, people []person.Number) []byte {
+	for i, p := range people {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendUint(b, uint64(p), 10)
+	}
+	return append(b, ')')
+}
+
+const messageColumns = `channel, person, state, reason, tries, flags, meaning, code, ladder, attempt, exposed, bind, place, told_at, at`
+
+// querier is what reads: the store or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func scanMessages(rows *sql.Rows, err error) ([]message, error) {
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read messages: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []message
+	for rows.Next() {
+		var m message
+		if err := rows.Scan(&m.channel, &m.person, &m.state, &m.reason, &m.tries, &m.flags, &m.meaning, &m.code,
+			&m.ladder, &m.attempt, &m.exposed, &m.bind, &m.place, &m.toldAt, &m.at); err != nil {
+			return nil, fmt.Errorf("ledger: read messages: %w", err)
+		}
+		all = append(all, m)
+	}
+	return all, rows.Err()
+}
+
+// messagesOf returns every message of the people, on all channels, in order of channel.
+func messagesOf(ctx context.Context, q querier, campaign int64, people []person.Number) ([]message, error) {
+	var all []message
+	for len(people) > 0 {
+		n := min(len(people), batch)
+		text := string(appendPeople([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel BETWEEN 0 AND 6 AND person IN (`), people[:n]))
+		some, err := scanMessages(q.QueryContext(ctx, text, campaign))
+		if err != nil {
+			return nil, err
+		}
+		all, people = append(all, some...), people[n:]
+	}
+	return all, nil
+}
+
+// onChannel returns the messages of the people on one channel.
+func onChannel(ctx context.Context, q querier, campaign int64, ch Channel, people []person.Number) ([]message, error) {
+	var all []message
+	for len(people) > 0 {
+		n := min(len(people), batch)
+		text := string(appendPeople([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel=$2 AND person IN (`), people[:n]))
+		some, err := scanMessages(q.QueryContext(ctx, text, campaign, ch))
+		if err != nil {
+			return nil, err
+		}
+		all, people = append(all, some...), people[n:]
+	}
+	return all, nil
+}
+
+// attempt is one row of the write-ahead log.
+type attempt struct {
+	id         int64
+	plan       int64
+	campaign   int64
+	channel    Channel
+	chunk      int
+	token      int64
+	state      attemptState
+	people     []person.Number
+	digest     string
+	flags      int
+	providerID string
+	status     int
+	code       int
+	trace      string
+	at         time.Time
+	settleAt   int64
+	probes     int
+}
+
+type attemptState uint8
+
+// The states of an attempt. Numbers are stored; the index attempt_open names 1 and 5.
+const (
+	attemptOpen     attemptState = 1 // written down; no answer recorded
+	attemptAccepted attemptState = 2
+	attemptRefused  attemptState = 3
+	attemptNotSent  attemptState = 4
+	attemptInDoubt  attemptState = 5
+	attemptSettled  attemptState = 6 // was in doubt; nothing of it is any more
+)
+
+func packPeople(people []person.Number) []byte {
+	b := make([]byte, 0, 3*len(people)+8)
+	last := int64(0)
+	for _, p := range people {
+		b = binary.AppendVarint(b, int64(p)-last)
+		last = int64(p)
+	}
+	return b
+}
+
+func unpackPeople(b []byte) ([]person.Number, error) {
+	people := make([]person.Number, 0, len(b))
+	last := int64(0)
+	for len(b) > 0 {
+		d, n := binary.Varint(b)
+		if n <= 0 {
+			return nil, errors.New("ledger: the list of people of an attempt is damaged")
+		}
+		last += d
+		people = append(people, person.Number(last))
+		b = b[n:]
+	}
+	return people, nil
+}
+
+const attemptColumns = `id, plan, campaign, channel, chunk, token, state, people, digest, flags, provider_id, status, code, trace, at, settle_at, probes`
+
+func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
+	var a attempt
+	var packed []byte
+	var at int64
+	if err := row.Scan(&a.id, &a.plan, &a.campaign, &a.channel, &a.chunk, &a.token, &a.state, &packed, &a.digest, &a.flags,
+		&a.providerID, &a.status, &a.code, &a.trace, &at, &a.settleAt, &a.probes); err != nil {
+		return nil, err
+	}
+	a.at = time.UnixMilli(at).UTC()
+	var err error
+	a.people, err = unpackPeople(packed)
+	return &a, err
+}
+
+// begin writes an attempt down and gives it its id.
+func (l *ledger) begin(a *attempt) error {
+	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, digest, flags, trace, at)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) RETURNING id`,
+		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), a.digest, a.flags, a.trace, l.now).Scan(&a.id)
+	if err != nil {
+		return fmt.Errorf("ledger: begin attempt: %w", err)
+	}
+	return nil
+}
+
+// close records what an attempt came to.
+func (l *ledger) close(a *attempt, state attemptState, settleAt int64) error {
+	_, err := l.tx.ExecContext(l.ctx, `UPDATE attempt SET state=$2, provider_id=$3, status=$4, code=$5, answered_at=$6, settle_at=$7 WHERE id=$1`,
+		a.id, state, a.providerID, a.status, a.code, l.now, settleAt)
+	if err != nil {
+		return fmt.Errorf("ledger: close attempt %d: %w", a.id, err)
+	}
+	return nil
+}
+
+// readAttempt returns an attempt, or nil if there is none.
+func readAttempt(ctx context.Context, q querier, id int64) (*attempt, error) {
+	a, err := scanAttempt(q.QueryRowContext(ctx, `SELECT `+attemptColumns+` FROM attempt WHERE id=$1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read attempt %d: %w", id, err)
+	}
+	return a, nil
+}
+
+func readAttempts(ctx context.Context, q querier, where string, args ...any) ([]*attempt, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+attemptColumns+` FROM attempt WHERE `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read attempts: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []*attempt
+	for rows.Next() {
+		a, err := scanAttempt(rows)
+		if err != nil {
+			return nil, fmt.Errorf("ledger: read attempts: %w", err)
+		}
+		all = append(all, a)
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,10 @@
+// Package twilio hands text messages to Twilio and reads what Twilio says back.
+//
+// Messages are created through twilio-go's API service over a BaseClient of
+// ours, made for each call: it carries the context, watches the wire, changes
+// the host and closes bodies, all of which twilio-go's own client does not.
+// Status callbacks are verified with twilio-go's RequestValidator.
+//
+// The notice id and attempt stand in the path of the status callback, so any
+// callback proves that Twilio has the message even when its answer was lost.
+package twilio
