@@ -27,6 +27,7 @@ func asks(service string) []string {
 	case event.Desk:
 		return []string{
 			event.AskAlerts, event.AskInventory, event.AskPreview, event.AskPerson,
+			event.AskDifference, event.AskEnter, event.AskErase,
 			event.AskProgress, event.AskMessages, event.AskForecast, event.AskDead("*"),
 		}
 	case event.Notice:
