@@ -60,7 +60,9 @@ func keep[T any](in []T, ok func(T) bool) []T {
 // indexEvents sorts the statements by kind, leaves out what was not known yet and lets corrections win.
 func (x *run) indexEvents() {
 	corrected := map[string]bool{}
-	known := func(e Event) bool { return x.asOf.IsZero() || !e.KnownSince.After(x.asOf) }
+	known := func(e Event) bool { // nothing is known before it is stated, or before it happens
+		return x.asOf.IsZero() || !e.KnownSince.After(x.asOf) && !e.At.After(x.asOf)
+	}
 	for _, e := range x.f.Events {
 		if e.Corrects != "" && known(e) {
 			corrected[e.Corrects] = true

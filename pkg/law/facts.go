@@ -15,23 +15,22 @@ import (
 // schemas/law/facts.v1.json. Absent means unknown, and unknown is read towards the earlier duty,
 // except in Organisation: an organisation knows what it is, so what it does not list it is not.
 type Facts struct {
-	Organisation   Organisation             `json:"organisation"`
-	Roles          []string                 `json:"roles,omitempty"` // controller, processor; empty means controller
-	Events         []Event                  `json:"events"`
-	Data           []DataGroup              `json:"data,omitempty"`
-	Breach         map[string]Answer        `json:"breach,omitempty"`   // confidentiality, integrity, availability, access, acquisition …
-	Risk           Risk                     `json:"risk,omitzero"`      // level on the scale unlikely, risk, high
-	Tests          map[string]Answer        `json:"tests,omitempty"`    // statutory tests: serious_harm, rrosh, material, major_incident …
-	Findings       map[string]Determination `json:"findings,omitempty"` // written decisions that exemptions ask for
-	Flags          map[string]Answer        `json:"flags,omitempty"`    // facts that single rules declare
-	People         People                   `json:"people,omitzero"`
-	Counts         map[string]Count         `json:"counts,omitempty"` // minors, records, unreachable …
-	Affected       []string                 `json:"affected,omitempty"`
-	Holds          []Hold                   `json:"holds,omitempty"`
-	Submissions    []Submission             `json:"submissions,omitempty"`
-	Severity       *Scores                  `json:"severity,omitempty"` // inputs of the ENISA score; no rule reads them
-	StatedBy       map[string]string        `json:"stated_by,omitempty"`
-	IncidentClosed bool                     `json:"incident_closed,omitempty"`
+	Organisation Organisation             `json:"organisation"`
+	Roles        []string                 `json:"roles,omitempty"` // controller, processor; empty means controller
+	Events       []Event                  `json:"events"`
+	Data         []DataGroup              `json:"data,omitempty"`
+	Breach       map[string]Answer        `json:"breach,omitempty"`   // confidentiality, integrity, availability, access, acquisition …
+	Risk         Risk                     `json:"risk,omitzero"`      // level on the scale unlikely, risk, high
+	Tests        map[string]Answer        `json:"tests,omitempty"`    // statutory tests: serious_harm, rrosh, material, major_incident …
+	Findings     map[string]Determination `json:"findings,omitempty"` // written decisions that exemptions ask for
+	Flags        map[string]Answer        `json:"flags,omitempty"`    // facts that single rules declare
+	People       People                   `json:"people,omitzero"`
+	Counts       map[string]Count         `json:"counts,omitempty"` // minors, records, unreachable …
+	Affected     []string                 `json:"affected,omitempty"`
+	Holds        []Hold                   `json:"holds,omitempty"`
+	Submissions  []Submission             `json:"submissions,omitempty"`
+	Severity     *Scores                  `json:"severity,omitempty"` // inputs of the ENISA score; no rule reads them
+	StatedBy     map[string]string        `json:"stated_by,omitempty"`
 }
 
 // Organisation is the profile of the one who may owe duties.

@@ -299,6 +299,9 @@ func (r *Rules) checkReferences(rule *Rule) error {
 func (r *Rules) checkVersions() error {
 	var errs []error
 	for _, versions := range r.byID {
+		if len(versions) < 2 {
+			continue
+		}
 		slices.SortStableFunc(versions, func(a, b *Rule) int { return int(a.Common.Valid.From.day - b.Common.Valid.From.day) })
 		for i := 1; i < len(versions); i++ {
 			old, now := versions[i-1], versions[i]
