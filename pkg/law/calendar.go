@@ -31,8 +31,7 @@ func (d day) date() (int, time.Month, int) {
 func (d day) weekday() time.Weekday { return time.Weekday(((int(d)+4)%7 + 7) % 7) }
 
 func (d day) String() string {
-	y, m, dd := d.date()
-	return fmt.Sprintf("%04d-%02d-%02d", y, int(m), dd)
+	return time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
 }
 
 // at returns the instant at which clocks in loc show d and the given seconds after midnight. In the gap of

@@ -89,6 +89,21 @@ func (w *work) eventStep(kind string, ev Event) Step {
 	if ev.Zone != "" {
 		loc = w.rules.voc.zone(ev.Zone)
 	}
+	key := stepKey{kind, ev.Kind, ev.Jurisdiction, loc}
+	s, ok := w.steps[key]
+	if !ok {
+		s = w.newEventStep(kind, ev, loc)
+		w.steps[key] = s
+	}
+	return s
+}
+
+type stepKey struct {
+	kind, stated, place string
+	loc                 *time.Location
+}
+
+func (w *work) newEventStep(kind string, ev Event, loc *time.Location) Step {
 	fact := Step{Kind: "fact", Text: w.title(ev.Kind) + ": " + stamp(ev.At.In(loc)), At: ptr(ev.At)}
 	if ev.StatedBy != "" {
 		fact.Text += ", stated by " + ev.StatedBy
@@ -135,26 +150,32 @@ type result struct {
 // clock computes the due instant under every reading and puts the earliest forward.
 func (w *work) clock() {
 	limits := w.limits()
-	base, pending := w.under(limits, nil)
-	if base == nil {
-		w.d.Pending = pending
-		w.projected(limits)
-		w.target()
-		return
-	}
 	var results []result
 	var readings []Reading
+	pending := ""
+	take := func(x *Reading) {
+		r, wait := w.under(limits, x)
+		if r == nil {
+			pending = wait
+			return
+		}
+		results, readings = append(results, *r), append(readings, *x)
+	}
 	for i := range w.rule.readings {
 		x := &w.rule.readings[i]
 		if x.When.expr != nil && x.When.expr.eval(w.env) != Yes || x.Unless.expr != nil && x.Unless.expr.eval(w.env) != No {
 			continue
 		}
-		if r, _ := w.under(limits, x); r != nil {
-			results, readings = append(results, *r), append(readings, *x)
-		}
+		take(x)
+	}
+	if len(results) == 0 && pending == "" {
+		take(&Reading{ID: "plain", Reason: "as the period is written"})
 	}
 	if len(results) == 0 {
-		results, readings = []result{*base}, []Reading{{ID: "plain", Reason: "as the period is written"}}
+		w.d.Pending = pending
+		w.projected(limits)
+		w.target()
+		return
 	}
 	if r, x, ok := w.upper(limits); ok {
 		results, readings = append(results, r), append(readings, x)

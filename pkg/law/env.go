@@ -16,6 +16,8 @@ type run struct {
 	memo   map[memoKey]*Duty
 	counts map[string]Count // people by place, once computed
 	busy   map[memoKey]bool
+	steps  map[stepKey]Step // how an event is told, once written
+	data   string           // how the data are told, once written
 }
 
 type memoKey struct {
@@ -30,7 +32,7 @@ type env struct {
 }
 
 func (r *Rules) newRun(f Facts, asOf time.Time) *run {
-	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: map[memoKey]*Duty{}, counts: map[string]Count{}, busy: map[memoKey]bool{}}
+	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: map[memoKey]*Duty{}, counts: map[string]Count{}, busy: map[memoKey]bool{}, steps: map[stepKey]Step{}}
 	f.Data = slices.Clone(f.Data)
 	for i := range f.Data {
 		els := make([]string, len(f.Data[i].Elements))

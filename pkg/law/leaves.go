@@ -231,12 +231,19 @@ func (x dataLeaf) String() string {
 	return s + "any of [" + strings.Join(parts, ", ") + "]"
 }
 func (x dataLeaf) fact(e *env) string {
-	if len(e.f.Data) == 0 {
+	if e.run.data == "" {
+		e.run.data = e.f.dataInWords()
+	}
+	return e.run.data
+}
+
+func (f *Facts) dataInWords() string {
+	if len(f.Data) == 0 {
 		return "data: unknown"
 	}
 	var b strings.Builder
 	b.WriteString("data:")
-	for i, g := range e.f.Data {
+	for i, g := range f.Data {
 		if i > 0 {
 			b.WriteString(";")
 		}
