@@ -28,7 +28,9 @@ import (
 	"tocsin.dev/services/intake"
 )
 
-const deployments = "../../deployments"
+// deployments is a link to the folder at the root: Go forgets a cached result
+// only when a file below the module's own folder changes.
+const deployments = "testdata/deployments"
 
 // installed copies deployments/ and does what the head of compose.yaml says:
 // draw secrets, copy the samples.
