@@ -111,6 +111,7 @@ func New(nc *nats.Conn, cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the bus: %w", err)
 	}
+	logErrors(nc, cfg.Log)
 	b := &Bus{
 		cfg: cfg, nc: nc, js: js, refusals: WatchRefusals(nc),
 		tracer: cfg.Tracer.Tracer("tocsin.dev/pkg/bus"), ready: make(chan struct{}),
@@ -121,6 +122,18 @@ func New(nc *nats.Conn, cfg Config) (*Bus, error) {
 	}
 	Answer(b, event.AskDead(cfg.Service), b.takeUp)
 	return b, nil
+}
+
+// logErrors logs what a connection reports apart from any call. An error
+// handler that is already set keeps being called.
+func logErrors(nc *nats.Conn, log *slog.Logger) {
+	previous := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		log.Warn("NATS connection", "error", err)
+		if previous != nil {
+			previous(nc, sub, err)
+		}
+	})
 }
 
 // Tracer returns the provider that the bus was given, never nil.

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +20,14 @@ import (
 type perTopic struct {
 	*publisher
 	*subscriber
-	js jetstream.JetStream
+	js   jetstream.JetStream
+	made *sync.Map
 }
 
 func (p perTopic) ensure(topic string) error {
+	if _, done := p.made.LoadOrStore(topic, true); done {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return ensure(ctx, topic, func() error {
@@ -75,7 +80,7 @@ func TestTheAdapterPassesWatermillsConformanceSuite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		both := perTopic{&publisher{js: js, refusals: WatchRefusals(nc)}, newSubscriber(js, conformanceConfig(group)), js}
+		both := perTopic{&publisher{js: js, refusals: WatchRefusals(nc)}, newSubscriber(js, conformanceConfig(group)), js, new(sync.Map)}
 		return onlyPublisher{both}, both
 	}
 	tests.TestPubSub(t, features, func(t *testing.T) (message.Publisher, message.Subscriber) {

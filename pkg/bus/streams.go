@@ -26,6 +26,7 @@ const (
 	workWindow = 10 * time.Minute
 	// sessionMaxAge bounds every session, whatever the desk decides.
 	sessionMaxAge = 24 * time.Hour
+	ensureTry     = 3 * time.Second
 )
 
 // Streams returns the configuration of every stream of the bus.
@@ -83,7 +84,12 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, replicas int) error {
 	ensure := func(ctx context.Context, stream string, create func(context.Context) error) error {
 		guarded, done := refusals.Guard(ctx, "$JS.API.STREAM.UPDATE."+stream, "$JS.API.STREAM.CREATE."+stream)
 		defer done()
-		return ensure(guarded, stream, func() error { return Explain(guarded, create(guarded)) })
+		return ensure(guarded, stream, func() error {
+			// A cluster without a leader does not answer: one try takes only its share.
+			try, cancel := context.WithTimeout(guarded, ensureTry)
+			defer cancel()
+			return Explain(guarded, create(try))
+		})
 	}
 	for _, cfg := range Streams(replicas) {
 		if err := ensure(ctx, cfg.Name, func(ctx context.Context) error { _, err := js.CreateOrUpdateStream(ctx, cfg); return err }); err != nil {
@@ -127,7 +133,7 @@ func ensure(ctx context.Context, name string, create func() error) error {
 		if err = create(); err == nil {
 			return nil
 		}
-		if !passing(err) {
+		if !passing(err) && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
 			return fmt.Errorf("ensure stream %s: %w", name, err)
 		}
 		select {

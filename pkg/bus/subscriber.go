@@ -52,14 +52,15 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		return nil, fmt.Errorf("subscribe to %s: the subscriber is closed", topic)
 	default:
 	}
-	if _, err := s.consumer(ctx, topic); err != nil {
+	c, err := s.consumer(ctx, topic)
+	if err != nil {
 		return nil, err
 	}
 	out := make(chan *message.Message)
 	stop := make(chan struct{}) // closed when ctx ends or the subscriber closes
 	var workers sync.WaitGroup
 	for range s.cfg.workers {
-		workers.Go(func() { s.work(ctx, topic, out, stop) })
+		workers.Go(func() { s.work(ctx, topic, c, out, stop) })
 	}
 	s.wg.Go(func() {
 		select {
@@ -89,11 +90,11 @@ func (s *subscriber) consumer(ctx context.Context, topic string) (jetstream.Cons
 }
 
 // work is one worker: it pulls one message at a time and sees it through.
-func (s *subscriber) work(ctx context.Context, topic string, out chan<- *message.Message, stop <-chan struct{}) {
+func (s *subscriber) work(ctx context.Context, topic string, c jetstream.Consumer, out chan<- *message.Message, stop <-chan struct{}) {
 	lifetime := context.WithoutCancel(ctx) // handlers finish after ctx ends
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		started := time.Now()
-		err := s.pull(lifetime, topic, out, stop)
+		err := s.pull(lifetime, c, out, stop)
 		if err == nil {
 			return
 		}
@@ -106,20 +107,24 @@ func (s *subscriber) work(ctx context.Context, topic string, out chan<- *message
 			return
 		case <-time.After(wait):
 		}
+		if again, err := s.remake(lifetime, topic); err == nil {
+			c = again
+		}
 	}
 }
 
-// pull runs one iterator until stop (nil) or until the server ends it.
-func (s *subscriber) pull(ctx context.Context, topic string, out chan<- *message.Message, stop <-chan struct{}) error {
-	setup, cancel := context.WithTimeout(ctx, 10*time.Second)
+// remake makes the consumer again, in case it was lost with its server.
+func (s *subscriber) remake(ctx context.Context, topic string) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, err := s.consumer(setup, topic)
-	if err != nil {
-		return err
-	}
+	return s.consumer(ctx, topic)
+}
+
+// pull runs one iterator until stop (nil) or until the server ends it.
+func (s *subscriber) pull(ctx context.Context, c jetstream.Consumer, out chan<- *message.Message, stop <-chan struct{}) error {
 	iter, err := c.Messages(jetstream.PullMaxMessages(1))
 	if err != nil {
-		return fmt.Errorf("pull messages on %s: %w", topic, err)
+		return fmt.Errorf("pull messages: %w", err)
 	}
 	defer iter.Stop()
 	drained := make(chan struct{})

@@ -181,6 +181,8 @@ func ClientOptions(user, password string) []nats.Option {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.IgnoreAuthErrorAbort(),
+		// The client's own handler prints to standard error; the bus logs instead.
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}
 }
 
