@@ -118,7 +118,7 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request) (received, err
 		s.heard.add(src.ID, now)
 		return answer, nil
 	}
-	answer.Duplicate, err = s.keep(ctx, d)
+	answer.Duplicate, err = s.keep(ctx, src, d)
 	if err == nil {
 		s.heard.add(src.ID, now)
 	}
@@ -126,16 +126,26 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request) (received, err
 }
 
 // keep makes a delivery durable, unless it is already.
-func (s *Service) keep(ctx context.Context, d delivery) (duplicate bool, err error) {
-	known, err := s.store.known(ctx, d.ID)
-	if err != nil {
-		// The stream decides; the row is only the shorter way.
-		s.log.WarnContext(ctx, "look for a repeated delivery", "source", d.Source, "error", err)
+func (s *Service) keep(ctx context.Context, src *source, d delivery) (duplicate bool, err error) {
+	known := s.recent.has(d.ID)
+	if !known {
+		if known, err = s.store.known(ctx, d.ID); err != nil {
+			// The stream decides; the row is only the shorter way.
+			s.log.WarnContext(ctx, "look for a repeated delivery", "source", d.Source, "error", err)
+		}
 	}
 	if !known {
-		if known, err = s.raw.keep(ctx, d); err != nil {
+		if len(d.Body) > inlineLimit {
+			if err := s.raw.putObject(ctx, d.ID, d.Body); err != nil {
+				return false, unavailable{err}
+			}
+			d.Object = d.ID
+		}
+		d.Trace = traceOf(ctx)
+		if known, err = src.gather.keep(ctx, d); err != nil {
 			return false, unavailable{err}
 		}
+		s.recent.add(d.ID)
 	}
 	if known {
 		s.heard.repeat(d.ID, d.ReceivedAt)

@@ -12,25 +12,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.opentelemetry.io/otel/propagation"
 
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/event"
 )
 
-// Headers of a raw alert in the stream ALERTS; see schemas/asyncapi.yaml.
-const (
-	headerAlert    = "Tocsin-Alert"
-	headerOrg      = "Tocsin-Org"
-	headerSource   = "Tocsin-Source"
-	headerReceived = "Tocsin-Received"
-	headerSHA256   = "Tocsin-Sha256"
-	headerType     = "Tocsin-Content-Type"
-	headerObject   = "Tocsin-Object"
-	headerEvent    = "Tocsin-Cloudevent"
-)
-
-// inlineLimit is the largest body that is a message itself.
+// inlineLimit is the largest body that travels in a message.
 const inlineLimit = 256 << 10
 
 // storeTimeout is how long a sender is kept waiting for the disk.
@@ -50,6 +37,8 @@ type delivery struct {
 	// store if the body is there.
 	Seq    uint64
 	Object string
+	// Trace is the W3C trace context of the request.
+	Trace map[string]string
 }
 
 func newDelivery(src *source, body []byte, contentType, cloudEvent string, at time.Time) delivery {
@@ -75,41 +64,34 @@ type rawStore struct {
 	refusals *bus.Refusals
 }
 
-// keep makes a body durable and tells whether the very same one is there already.
-func (s rawStore) keep(ctx context.Context, d delivery) (duplicate bool, err error) {
+// publish makes deliveries of one source durable in one message. For a single
+// one it tells whether the very same is there already.
+func (s rawStore) publish(ctx context.Context, all []delivery) (duplicate bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	m := nats.NewMsg(event.SubjectAlertRaw(d.Source))
-	m.Data = d.Body
-	if len(d.Body) > inlineLimit {
-		if err := s.putObject(ctx, d.ID, d.Body); err != nil {
-			return false, err
+	m := nats.NewMsg(event.SubjectAlertRaw(all[0].Source))
+	if m.Data, err = pack(all); err != nil {
+		return false, err
+	}
+	id := all[0].ID
+	if len(all) > 1 {
+		ids := []string{"bundle"}
+		for _, d := range all {
+			ids = append(ids, d.ID)
 		}
-		m.Data = nil
-		m.Header.Set(headerObject, d.ID)
+		id = event.DerivedID(ids...)
 	}
-	m.Header.Set(headerAlert, d.ID)
-	m.Header.Set(headerOrg, d.Org)
-	m.Header.Set(headerSource, d.Source)
-	m.Header.Set(headerReceived, d.ReceivedAt.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(headerSHA256, d.SHA256)
-	m.Header.Set(headerType, d.ContentType)
-	if d.CloudEvent != "" {
-		m.Header.Set(headerEvent, d.CloudEvent)
-	}
-	m.Header.Set(jetstream.MsgIDHeader, d.ID)
-	trace := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, trace)
-	for k, v := range trace {
+	m.Header.Set(jetstream.MsgIDHeader, id)
+	for k, v := range all[0].Trace {
 		m.Header.Set(k, v) // NATS keeps the case, as the recommendation writes it
 	}
 	guarded, done := s.refusals.Guard(ctx, m.Subject)
 	defer done()
 	ack, err := s.js.PublishMsg(guarded, m)
 	if err != nil {
-		return false, fmt.Errorf("store alert %s of source %s: %w", d.ID, d.Source, bus.Explain(guarded, err))
+		return false, fmt.Errorf("store %d alerts of source %s: %w", len(all), all[0].Source, bus.Explain(guarded, err))
 	}
-	return ack.Duplicate, nil
+	return ack.Duplicate && len(all) == 1, nil
 }
 
 func (s rawStore) putObject(ctx context.Context, key string, body []byte) error {
@@ -132,7 +114,7 @@ func (s rawStore) body(ctx context.Context, seq uint64, object, sum string) ([]b
 	if object != "" {
 		body, err = s.object(ctx, object)
 	} else {
-		body, err = s.message(ctx, seq)
+		body, err = s.message(ctx, seq, sum)
 	}
 	if err != nil {
 		return nil, err
@@ -158,7 +140,8 @@ func (s rawStore) object(ctx context.Context, key string) ([]byte, error) {
 	return body, nil
 }
 
-func (s rawStore) message(ctx context.Context, seq uint64) ([]byte, error) {
+// message finds the body with the digest in a message of the stream.
+func (s rawStore) message(ctx context.Context, seq uint64, sum string) ([]byte, error) {
 	stream, err := s.js.Stream(ctx, event.StreamAlerts)
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", event.StreamAlerts, err)
@@ -170,7 +153,16 @@ func (s rawStore) message(ctx context.Context, seq uint64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read message %d of %s: %w", seq, event.StreamAlerts, err)
 	}
-	return m.Data, nil
+	all, err := unpack(m.Data)
+	if err != nil {
+		return nil, fmt.Errorf("message %d of %s: %w", seq, event.StreamAlerts, err)
+	}
+	for _, d := range all {
+		if d.SHA256 == sum && d.Object == "" {
+			return d.Body, nil
+		}
+	}
+	return nil, fmt.Errorf("message %d of %s holds no body with the digest %s", seq, event.StreamAlerts, sum)
 }
 
 // structured rebuilds the CloudEvent that came in binary mode.

@@ -131,7 +131,7 @@ func TestOneTraceLeadsFromTheWebhookToTheReading(t *testing.T) {
 		}
 		return names["handle intake-map"]
 	})
-	if !names["receive alert"] {
+	if !names["receive alert"] || !names["read alert"] {
 		t.Errorf("spans of the trace: %v", names)
 	}
 	for _, s := range spans.Ended() {

@@ -61,6 +61,7 @@ type Service struct {
 	sources  map[string]*source
 	mappings *mapping.Set
 	heard    *heard
+	recent   *recent
 	commit   *committer
 	runner   *reconcile.Runner
 	tracer   trace.Tracer
@@ -85,7 +86,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.CorrelationWindow <= 0 {
 		cfg.CorrelationWindow = defaultWindow
 	}
-	s := &Service{cfg: cfg, log: cfg.Log, store: &store{db: cfg.DB}, heard: newHeard(), started: cfg.Now(),
+	s := &Service{cfg: cfg, log: cfg.Log, store: &store{db: cfg.DB}, heard: newHeard(), recent: newRecent(), started: cfg.Now(),
 		tracer: cfg.Tracer.Tracer("tocsin.dev/services/intake"),
 		raw:    rawStore{js: cfg.Bus.JetStream(), refusals: bus.WatchRefusals(cfg.NATS)}}
 	s.commit = newCommitter(s.store)
@@ -95,6 +96,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	if s.sources, err = checkSources(cfg, s.mappings); err != nil {
 		return nil, fmt.Errorf("intake: %w", err)
+	}
+	for _, src := range s.sources {
+		src.gather = &gatherer{publish: s.raw.publish}
 	}
 	if err := cfg.DB.Migrate(context.Background(), event.Intake, sub(migrations, "migrations")); err != nil {
 		return nil, fmt.Errorf("intake: %w", err)

@@ -90,6 +90,8 @@ type source struct {
 	verify verifier
 	// signed says that the body takes part, so it must be read first.
 	signed bool
+	// gather bundles its deliveries on their way to the disk.
+	gather *gatherer
 }
 
 // newSource checks the settings of a source. Errors name the setting and never a secret.
@@ -193,7 +195,7 @@ func standardWebhooks(secrets []string) (verifier, error) {
 		return nil, errors.New("secrets is empty: give at least one whsec_…")
 	}
 	return func(r *http.Request, body []byte, now time.Time) error {
-		if !recent(r.Header.Get(standardwebhooks.HeaderWebhookTimestamp), now) {
+		if !fresh(r.Header.Get(standardwebhooks.HeaderWebhookTimestamp), now) {
 			return errNotAuthentic
 		}
 		for _, h := range hooks {
@@ -206,8 +208,8 @@ func standardWebhooks(secrets []string) (verifier, error) {
 	}, nil
 }
 
-// recent reads seconds since 1970 or RFC 3339.
-func recent(s string, now time.Time) bool {
+// fresh reports whether an instant, in seconds since 1970 or RFC 3339, is within the tolerance.
+func fresh(s string, now time.Time) bool {
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		n, err := strconv.ParseInt(s, 10, 64)
@@ -250,7 +252,7 @@ func vendorHMAC(h HMAC, secrets []string) (verifier, error) {
 	return func(r *http.Request, body []byte, now time.Time) error {
 		text, ok := strings.CutPrefix(r.Header.Get(h.Header), h.Prefix)
 		got, err := decode(strings.TrimSpace(text))
-		if !ok || err != nil || (h.Timestamp != "" && !recent(r.Header.Get(h.Timestamp), now)) {
+		if !ok || err != nil || (h.Timestamp != "" && !fresh(r.Header.Get(h.Timestamp), now)) {
 			return errNotAuthentic
 		}
 		found := false

@@ -6,49 +6,63 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/services/intake/mapping"
 )
 
-// mapAlert is the handler of the stream ALERTS: it reads one delivery by the
-// mappings and stores its alerts.
+// mapAlert is the handler of the stream ALERTS: it reads the deliveries of one
+// message by the mappings and stores their alerts. A damaged delivery is parked
+// with its message after the others are stored.
 func (s *Service) mapAlert(ctx context.Context, m *message.Message) error {
-	d, err := deliveryFrom(ctx, m)
+	all, err := unpack(m.Payload)
 	if err != nil {
 		return bus.Permanent(err)
 	}
+	var jobs []reading
+	var damaged error
+	for _, d := range all {
+		d.Seq = bus.Sequence(ctx)
+		rows, err := s.readTraced(ctx, d)
+		switch {
+		case bus.IsPermanent(err):
+			damaged = err
+		case err != nil:
+			return err
+		default:
+			jobs = append(jobs, reading{d: d, rows: rows})
+		}
+	}
+	if err := s.commit.save(ctx, jobs); err != nil {
+		return err
+	}
+	return damaged
+}
+
+// readTraced reads one delivery within the trace of the request that brought it.
+func (s *Service) readTraced(ctx context.Context, d delivery) ([]row, error) {
+	ctx, span := s.tracer.Start(d.traced(ctx), "read alert", trace.WithAttributes(
+		attribute.String("tocsin.source", d.Source), attribute.String("tocsin.org", d.Org), attribute.String("tocsin.alert", d.ID)))
+	defer span.End()
 	if d.Object != "" {
+		var err error
 		if d.Body, err = s.raw.body(ctx, 0, d.Object, d.SHA256); err != nil {
-			return fmt.Errorf("read delivery %s: %w", d.ID, err)
+			return nil, fmt.Errorf("read delivery %s: %w", d.ID, err)
 		}
 	}
 	rows, err := s.read(ctx, d)
 	if err != nil {
-		return bus.Permanent(fmt.Errorf("read delivery %s: %w", d.ID, err))
+		return nil, bus.Permanent(fmt.Errorf("read delivery %s: %w", d.ID, err))
 	}
-	return s.commit.save(ctx, d, rows)
-}
-
-func deliveryFrom(ctx context.Context, m *message.Message) (delivery, error) {
-	h := m.Metadata
-	at, err := time.Parse(time.RFC3339Nano, h.Get(headerReceived))
-	if err != nil {
-		return delivery{}, fmt.Errorf("raw alert without an instant of receipt: %w", err)
-	}
-	d := delivery{ID: h.Get(headerAlert), Org: h.Get(headerOrg), Source: h.Get(headerSource), Body: m.Payload, SHA256: h.Get(headerSHA256),
-		ContentType: h.Get(headerType), CloudEvent: h.Get(headerEvent), Object: h.Get(headerObject), ReceivedAt: at, Seq: bus.Sequence(ctx)}
-	if d.ID == "" || d.Org == "" || d.Source == "" || d.SHA256 == "" {
-		return delivery{}, errors.New("raw alert without id, organisation, source or digest")
-	}
-	return d, nil
+	return rows, nil
 }
 
 // read maps every document of a delivery. It fails only on a body that was
@@ -134,14 +148,19 @@ type committer struct {
 	jobs  chan commitJob
 }
 
-type commitJob struct {
+// reading is a delivery with what was read from it.
+type reading struct {
 	d    delivery
 	rows []row
-	done chan error
+}
+
+type commitJob struct {
+	readings []reading
+	done     chan error
 }
 
 // A flood is gathered: at most one transaction in commitPause, each of at most
-// commitBatch deliveries. A single alert is not kept waiting.
+// commitBatch messages. A single alert is not kept waiting.
 const (
 	commitBatch = 64
 	commitPause = 50 * time.Millisecond
@@ -150,18 +169,18 @@ const (
 func newCommitter(st *store) *committer { return &committer{store: st, jobs: make(chan commitJob)} }
 
 // save returns when the rows are on disk.
-func (c *committer) save(ctx context.Context, d delivery, rows []row) error {
-	j := commitJob{d: d, rows: rows, done: make(chan error, 1)}
+func (c *committer) save(ctx context.Context, readings []reading) error {
+	j := commitJob{readings: readings, done: make(chan error, 1)}
 	select {
 	case c.jobs <- j:
 	case <-ctx.Done():
-		return fmt.Errorf("save delivery %s: %w", d.ID, ctx.Err())
+		return fmt.Errorf("save %d deliveries: %w", len(readings), ctx.Err())
 	}
 	select {
 	case err := <-j.done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("save delivery %s: %w", d.ID, ctx.Err())
+		return fmt.Errorf("save %d deliveries: %w", len(readings), ctx.Err())
 	}
 }
 
@@ -213,8 +232,10 @@ func (c *committer) tx(ctx context.Context, batch []commitJob) error {
 	return c.store.db.Tx(ctx, func(tx *sql.Tx) error {
 		w := &writing{ctx: ctx, tx: tx, ready: map[string]*sql.Stmt{}}
 		for _, j := range batch {
-			if err := w.save(j.d, j.rows); err != nil {
-				return err
+			for _, r := range j.readings {
+				if err := w.save(r.d, r.rows); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
