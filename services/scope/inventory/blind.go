@@ -57,11 +57,11 @@ func newBlindKeys(secret []byte) *blindKeys {
 type hasher struct {
 	macs [indexKinds + 1]hash.Hash
 	sum  [sha256.Size]byte
-	tags map[int32]uint32 // by birth day
+	tags map[Day]uint32 // by birth day
 }
 
 func (b *blindKeys) hasher() *hasher {
-	h := &hasher{tags: map[int32]uint32{}}
+	h := &hasher{tags: map[Day]uint32{}}
 	for i := range h.macs {
 		h.macs[i] = hmac.New(sha256.New, b[i]) // five times dearer than a hash, so kept
 	}
@@ -81,9 +81,9 @@ func (h *hasher) tag(value []byte) uint32 {
 	return max(1, uint32(x[0])<<24|uint32(x[1])<<16|uint32(x[2])<<8|uint32(x[3]))
 }
 
-// bornTag is the tag of a birth date in days since 1970; 0 means unknown.
-func (h *hasher) bornTag(day int32) uint32 {
-	if day == noDay {
+// bornTag is the tag of a birth date; 0 means unknown.
+func (h *hasher) bornTag(day Day) uint32 {
+	if day == 0 {
 		return 0
 	}
 	t, known := h.tags[day]

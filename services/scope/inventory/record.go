@@ -4,14 +4,33 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"math"
 	"slices"
+	"time"
 
 	"tocsin.dev/pkg/person"
 )
 
-// noDay stands for an unknown date.
-const noDay = math.MinInt32
+// A Day counts days from 31 December 1849, so that the first of 1850 is 1 and
+// the zero Day is an unknown one.
+type Day uint32
+
+// dayZero is the zero Day in days since 1970.
+const dayZero = -43830
+
+// DayOf returns the day of an instant in UTC, 0 if it is out of reach.
+func DayOf(t time.Time) Day {
+	return dayFrom(t.Unix()/86400 - min(1, max(0, -(t.Unix()%86400))))
+}
+
+func dayFrom(since1970 int64) Day {
+	if since1970 <= dayZero {
+		return 0
+	}
+	return Day(since1970 - dayZero)
+}
+
+// Time returns the first instant of the day in UTC.
+func (d Day) Time() time.Time { return time.Unix((int64(d)+dayZero)*86400, 0).UTC() }
 
 // Person is one row of a delivery about one person. It holds personal data in
 // the clear and never leaves the import.
@@ -32,8 +51,7 @@ type Person struct {
 	Address []string
 	// Language is a BCP 47 tag, Jurisdiction an ISO 3166 code; empty means unknown.
 	Language, Jurisdiction string
-	// Born is in days since 1970; noDay means unknown.
-	Born int32
+	Born                   Day
 	// AgeClass, Relation and Preference are words of package person.
 	AgeClass, Relation, Preference string
 	// Source is where a bought address came from.
@@ -52,7 +70,7 @@ type Person struct {
 }
 
 // reset empties p for the next row and keeps its slices.
-func (p *Person) reset() { *p = Person{Born: noDay, Address: p.Address[:0]} }
+func (p *Person) reset() { *p = Person{Address: p.Address[:0]} }
 
 // Codes of words; stored, never change. The first stands for unknown or none.
 var (
@@ -134,7 +152,7 @@ func (p *Person) encode(b []byte) []byte {
 	b = appendField(b, fieldJurisdiction, p.Jurisdiction)
 	b = append(b, fieldClass, 4, byte(max(0, code(ageClasses[:], p.AgeClass))),
 		byte(max(0, code(relations[:], p.Relation))), byte(max(0, code(preferences[:], p.Preference))), p.flags())
-	if p.Born != noDay {
+	if p.Born != 0 {
 		b = append(b, fieldBorn, 4)
 		b = binary.LittleEndian.AppendUint32(b, uint32(p.Born))
 	}
@@ -236,7 +254,7 @@ func (p *Person) decode(record string) error {
 				p.OptOut, p.Deceased, p.Unverified = v[3]&flagOptOut != 0, v[3]&flagDeceased != 0, v[3]&flagUnverified != 0
 			}
 		case fieldBorn:
-			p.Born = int32(number32(v))
+			p.Born = Day(number32(v))
 		case fieldRef:
 			p.Ref = v
 		case fieldSpace:
@@ -368,7 +386,7 @@ func (p *Person) laidOver(newer *Person) {
 	if len(newer.Address) > 0 {
 		p.Address = newer.Address
 	}
-	if newer.Born != noDay {
+	if newer.Born != 0 {
 		p.Born = newer.Born
 	}
 	if newer.guardian != 0 {

@@ -479,9 +479,9 @@ func (t *table) dates(row []string, at Origin) {
 		if err != nil {
 			t.bad(at, colBorn, err)
 		} else {
-			p.Born = day
+			p.Born = dayFrom(int64(day))
 			if p.AgeClass == "" {
-				p.AgeClass = ageOn(day, t.d.store.cfg.Now())
+				p.AgeClass = ageOn(p.Born, t.d.store.cfg.Now())
 			}
 		}
 	}
@@ -497,9 +497,8 @@ func (t *table) dates(row []string, at Origin) {
 
 // ageOn tells minors from adults at 18, the age of majority almost everywhere;
 // an explicit age_class decides where it differs.
-func ageOn(born int32, now time.Time) string {
-	b := time.Unix(int64(born)*86400, 0).UTC()
-	if now.UTC().Before(b.AddDate(18, 0, 0)) {
+func ageOn(born Day, now time.Time) string {
+	if now.UTC().Before(born.Time().AddDate(18, 0, 0)) {
 		return person.AgeMinor
 	}
 	return person.AgeAdult
