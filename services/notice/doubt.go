@@ -91,19 +91,12 @@ func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) 
 		return now, nil // what was found is applied; look at what is left
 	}
 	if age < s.cfg.Doubt.After {
-		return minTime(now.Add(s.cfg.Doubt.Quiet), a.at.Add(s.cfg.Doubt.After)), nil
+		return earliest(now.Add(s.cfg.Doubt.Quiet), a.at.Add(s.cfg.Doubt.After)), nil
 	}
 	if !asked.complete && s.frozen(ctx, a, now) {
 		return now.Add(s.cfg.Doubt.Quiet), nil
 	}
 	return time.Time{}, s.decideDoubt(ctx, a, doubtful)
-}
-
-func minTime(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // weigh sorts the messages of a request. proven is whether another message of

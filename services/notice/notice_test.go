@@ -3,6 +3,8 @@ package notice
 import (
 	"testing"
 	"time"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/services/sandbox"
 )
 
 func TestEveryPersonOfTheListIsToldOnce(t *testing.T) {
@@ -17,5 +19,98 @@ func TestEveryPersonOfTheListIsToldOnce(t *testing.T) {
 	sum := r.box.Summary("", 100)
 	if sum.ToldOnce != 2300 || sum.ToldTwice != 0 {
 		t.Errorf("the sandbox accepted for %d people once and %d twice, want 2300 and 0", sum.ToldOnce, sum.ToldTwice)
+	}
+}
+
+func TestTextMessagesReachEverybodyOnce(t *testing.T) {
+	r := newRig(t, testPeople(700), nil)
+	r.start("one")
+	r.prepare()
+	r.approveAndOrder("sms")
+	tally := r.completed(60 * time.Second)
+	if tally.Told != 700 || tally.States["sms"]["delivered"] != 700 {
+		t.Errorf("tally = %+v, want 700 told by SMS and delivered", tally)
+	}
+	if sum := r.box.Summary("", 100); sum.ToldOnce != 700 || sum.ToldTwice != 0 {
+		t.Errorf("the sandbox accepted for %d people once and %d twice, want 700 and 0", sum.ToldOnce, sum.ToldTwice)
+	}
+}
+
+func TestABounceOpensTheNextRung(t *testing.T) {
+	people := testPeople(50)
+	people[7].Email = "bounce.me@people.example"
+	people[9].Email, people[9].Phone = "bounce.too@people.example", ""
+	people[11].Email, people[11].Phone = "", ""
+	people[13].Email = "not an address"
+	r := newRig(t, people, nil)
+	s, _ := r.start("one")
+	r.prepare()
+	r.approveAndOrder("email", "sms")
+	tally := r.completed(60 * time.Second)
+	want := event.Tally{People: 50, Told: 48, Unreachable: 2}
+	if tally.People != want.People || tally.Told != want.Told || tally.Unreachable != want.Unreachable || tally.Pending != 0 {
+		t.Errorf("tally = %+v, want %+v", tally, want)
+	}
+	a, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: people[7].Number})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Messages) != 2 || a.Messages[0].State != "failed" || a.Messages[0].Meaning != "hard" || a.Messages[1].State != "delivered" {
+		t.Errorf("the bounced person's messages = %+v, want a hard failure by email and delivery by SMS", a.Messages)
+	}
+	if len(a.Messages[0].History) != 1 || a.Messages[0].Code != 511 {
+		t.Errorf("history = %+v, code %d; want one bounce with code 511", a.Messages[0].History, a.Messages[0].Code)
+	}
+}
+
+func TestLostAnswersAreSettledByEvidence(t *testing.T) {
+	for _, ch := range []string{"email", "sms"} {
+		t.Run(ch, func(t *testing.T) {
+			r := newRig(t, testPeople(400), nil)
+			r.box.SetFaults(sandbox.Faults{AcceptThenDrop: 1})
+			r.start("one")
+			r.prepare()
+			r.approveAndOrder(ch)
+			tally := r.completed(60 * time.Second)
+			if sum := r.box.Summary("", 100); tally.Told != 400 || sum.ToldOnce != 400 || sum.ToldTwice != 0 {
+				t.Errorf("tally = %+v; the sandbox accepted for %d people once and %d twice, want 400 and 0", tally, sum.ToldOnce, sum.ToldTwice)
+			}
+		})
+	}
+}
+
+func TestLostAnswersAndReceiptsAreSettledByLookUp(t *testing.T) {
+	for _, ch := range []string{"email", "sms"} {
+		t.Run(ch, func(t *testing.T) {
+			r := newRig(t, testPeople(120), func(c *Config) { c.SettleFor = time.Second })
+			r.box.SetFaults(sandbox.Faults{AcceptThenDrop: 1, Receipts: sandbox.Receipts{Lost: 1}})
+			r.start("one")
+			r.prepare()
+			r.approveAndOrder(ch)
+			tally := r.completed(60 * time.Second)
+			if sum := r.box.Summary("", 100); tally.Told != 120 || sum.ToldOnce != 120 || sum.ToldTwice != 0 {
+				t.Errorf("tally = %+v; the sandbox accepted for %d people once and %d twice, want 120 and 0", tally, sum.ToldOnce, sum.ToldTwice)
+			}
+		})
+	}
+}
+
+func TestWithoutAnyEvidenceASecondCopyIsMarked(t *testing.T) {
+	r := newRig(t, testPeople(60), func(c *Config) { c.SettleFor = time.Second })
+	r.box.SetFaults(sandbox.Faults{Seed: 3, AcceptThenDrop: 0.5, LookupsOff: true, Receipts: sandbox.Receipts{Lost: 1}})
+	s, _ := r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	tally := r.completed(60 * time.Second)
+	p, err := s.answerProgress(t.Context(), event.ProgressQuestion{Org: testOrg, Case: testCase})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := r.box.Summary("", 100)
+	if tally.Told != 60 || sum.People != 60 {
+		t.Errorf("tally = %+v, the sandbox knows %d people; want 60 told", tally, sum.People)
+	}
+	if int64(sum.ToldTwice) > p.Orders[0].PossibleDuplicates {
+		t.Errorf("%d people were told twice and only %d notices are marked as possible duplicates", sum.ToldTwice, p.Orders[0].PossibleDuplicates)
 	}
 }

@@ -17,8 +17,10 @@ type view struct {
 	tally event.Tally
 	// refusal is why the order may not be taken up; only asked without a plan.
 	refusal *Refusal
-	// settled is whether nothing more is expected soon: receipts are in, or were waited for.
+	// settled is whether nothing more is expected soon: receipts are in, or were
+	// waited for. settles is when the wait ends.
 	settled bool
+	settles time.Time
 	// tell is whether it is time to report progress.
 	tell bool
 }
@@ -66,7 +68,21 @@ func judge(o *casefile.Order, v view, now time.Time) (do act, say []event.Body, 
 		})
 	}
 	say = append(say, judgeBlock(o, v.plan)...)
-	return do, append(say, judgeTally(o, v)...), wake
+	told := judgeTally(o, v)
+	if len(told) == 0 && (o.Tally == nil || !sameTally(*o.Tally, v.tally)) {
+		wake = now.Add(time.Second) // too soon to report again
+	}
+	if !v.settled && v.tally.Pending == 0 && o.State != casefile.OrderCompleted && v.settles.After(now) {
+		wake = earliest(wake, v.settles)
+	}
+	return do, append(say, told...), wake
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func judgeHalt(o *casefile.Order, p *plan) act {
@@ -162,8 +178,8 @@ func (s *Service) decide(ctx context.Context, c *casefile.Case, now time.Time) (
 			return d, err
 		}
 		d.Events = append(d.Events, say...)
-		if !wake.IsZero() && (d.Wake.IsZero() || wake.Before(d.Wake)) {
-			d.Wake = wake
+		if !wake.IsZero() {
+			d.Wake = earliest(d.Wake, wake)
 		}
 	}
 	return d, nil
@@ -186,6 +202,7 @@ func (s *Service) view(ctx context.Context, c *casefile.Case, o *casefile.Order,
 		return v, err
 	}
 	s.assertAddsUp(ctx, v.plan, v.tally)
+	v.settles = time.UnixMilli(v.plan.lastAt).Add(s.cfg.SettleFor)
 	v.settled = s.receiptsIn(v, now)
 	v.tell, err = s.mayTell(ctx, v, now)
 	return v, err
@@ -194,7 +211,7 @@ func (s *Service) view(ctx context.Context, c *casefile.Case, o *casefile.Order,
 // receiptsIn reports whether every accepted message has its receipt, or was
 // waited for long enough.
 func (s *Service) receiptsIn(v view, now time.Time) bool {
-	if v.plan.lastAt != 0 && now.Sub(time.UnixMilli(v.plan.lastAt)) > s.cfg.SettleFor {
+	if v.plan.lastAt != 0 && !now.Before(v.settles) {
 		return true
 	}
 	for _, states := range v.tally.States {

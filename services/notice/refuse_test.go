@@ -1,0 +1,220 @@
+package notice
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/seal"
+	"tocsin.dev/pkg/wording"
+)
+
+// Each row is one way of sending what nobody approved. Every one must be
+// refused by notice alone, whatever the desk let through.
+func TestUnapprovedWordingIsNeverSent(t *testing.T) {
+	resign := func(change func(*event.Approval)) func(*rig) {
+		return func(r *rig) {
+			a := r.approval("email")
+			change(&a)
+			r.say(a.Approver, r.sign(a))
+			r.say("dora", order("o1", "email"))
+		}
+	}
+	for name, row := range map[string]struct {
+		do     func(*rig)
+		reason string
+	}{
+		"an order without an approval": {func(r *rig) { r.say("dora", order("o1", "email")) }, RefusedNoApproval},
+		"one comma is changed after the approval": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			w := testTexts[0]
+			w.Version, w.Body = 2, strings.Replace(w.Body, ",", ";", 1)
+			w.Digest = wording.Digest(w.TextKey, w.Subject, w.Body)
+			r.say("writer", w)
+			r.say("dora", order("o1", "email"))
+		}, RefusedWording},
+		"the words are changed under the approved digest": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			w := testTexts[0]
+			w.Digest = wording.Digest(w.TextKey, w.Subject, w.Body)
+			w.Version, w.Body = 2, w.Body+"\nSend us your password.\n"
+			r.say("writer", w)
+			r.say("dora", order("o1", "email"))
+		}, RefusedWording},
+		"a fact of the sheet is changed": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			r.say("ann", event.FactStated{Key: "sheet.what_happened.en", Value: "Something else", KnownSince: time.Now()})
+			r.say("dora", order("o1", "email"))
+		}, RefusedFacts},
+		"the list is sealed anew": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			r.seal(2)
+			r.say("dora", order("o1", "email"))
+		}, RefusedList},
+		"the order names another list": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			o := order("o1", "email")
+			o.ScopeDigest = digestOf(9)
+			r.say("dora", o)
+		}, RefusedList},
+		"a bit of the signature is flipped": {func(r *rig) {
+			w := r.sign(r.approval("email"))
+			w.Signature.Value = "AAAA" + w.Signature.Value[4:]
+			r.say("lex", w)
+			r.say("dora", order("o1", "email"))
+		}, RefusedSignature},
+		"the approval is changed after signing": {func(r *rig) {
+			w := r.sign(r.approval("sms"))
+			w.Approval.Channels = []string{"email"}
+			r.say("lex", w)
+			r.say("dora", order("o1", "email"))
+		}, RefusedSignature},
+		"a stranger's key signs": {func(r *rig) {
+			stranger, err := seal.Generate()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			r.signer = stranger
+			r.approveAndOrder("email")
+		}, RefusedUnknownKey},
+		"the key is revoked": {func(r *rig) {
+			e := seal.Trust(r.signer.Public(), "desk", time.Now().Add(-time.Hour))
+			e.RevokedAt = time.Now().Add(-time.Minute)
+			ring, err := seal.NewKeyring(e)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if err := ring.Save(r.ring); err != nil {
+				r.t.Fatal(err)
+			}
+			r.approveAndOrder("email")
+		}, RefusedKeyRevoked},
+		"the approval has run out":                {resign(func(a *event.Approval) { a.ValidUntil = time.Now().Add(-time.Second) }), RefusedExpired},
+		"the approval has no end":                 {resign(func(a *event.Approval) { a.ValidUntil = time.Time{} }), RefusedExpired},
+		"the approval does not count yet":         {resign(func(a *event.Approval) { a.ValidFrom = time.Now().Add(time.Hour) }), RefusedNotYetValid},
+		"the approval is from the future":         {resign(func(a *event.Approval) { a.ApprovedAt = time.Now().Add(time.Hour) }), RefusedClock},
+		"the approval is of another case":         {resign(func(a *event.Approval) { a.Case = "2026-002" }), RefusedWrongCase},
+		"the approval is of another organisation": {resign(func(a *event.Approval) { a.Org = "nimbus" }), RefusedWrongCase},
+		"the approval is of another kind":         {resign(func(a *event.Approval) { a.Kind = "correction" }), RefusedWrongKind},
+		"the writer approves":                     {resign(func(a *event.Approval) { a.Approver = "writer" }), RefusedWriter},
+		"an analyst approves":                     {resign(func(a *event.Approval) { a.Role = "analyst" }), RefusedRole},
+		"one enters another's approval": {func(r *rig) {
+			r.say("mallory", r.sign(r.approval("email")))
+			r.say("dora", order("o1", "email"))
+		}, RefusedApprover},
+		"a channel that was not approved": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			r.say("dora", order("o1", "email", "sms"))
+		}, RefusedChannel},
+		"a text that was not approved": {resign(func(a *event.Approval) { a.Texts = a.Texts[1:] }), RefusedText},
+		"a service orders straight on the bus": {func(r *rig) {
+			r.say("lex", r.sign(r.approval("email")))
+			c, err := r.desk.Load(r.t.Context(), testOrg, testCase)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			e, err := event.New(event.NewID(), time.Now(), testOrg, testCase, event.Service("desk"), order("o1", "email"))
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if _, err := r.desk.Append(r.t.Context(), testOrg, testCase, c.Seq, e); err != nil {
+				r.t.Fatal(err)
+			}
+		}, RefusedOrderedBy},
+		"the organisation has no contact point": {func(r *rig) {
+			o, err := r.orgs.Get(testOrg)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			o.Contact = nil
+			r.approveAndOrder("email")
+		}, RefusedContactPoint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, testPeople(5), nil)
+			r.start("one")
+			r.prepare()
+			row.do(r)
+			c := r.await("a refusal", 30*time.Second, func(c *casefile.Case) bool { return len(c.Orders) > 0 && c.Orders[0].Refused != nil })
+			if got := c.Orders[0].Refused.Reason; got != row.reason {
+				t.Errorf("refused for %q (%s), want %q", got, c.Orders[0].Refused.Detail, row.reason)
+			}
+			if sum := r.box.Summary("", 1); sum.AcceptedTotal != 0 {
+				t.Errorf("%d messages left", sum.AcceptedTotal)
+			}
+		})
+	}
+}
+
+func TestAChangeInTheMiddleOfTheSendingStopsIt(t *testing.T) {
+	r := newRig(t, testPeople(3000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 1500}; c.Workers = 1 })
+	r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	r.await("the plan", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Planned != nil })
+	w := testTexts[0]
+	w.Version, w.Body = 2, w.Body+"PS\n"
+	w.Digest = wording.Digest(w.TextKey, w.Subject, w.Body)
+	r.say("writer", w)
+	r.await("a refusal", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Refused != nil })
+	if sum := r.box.Summary("", 1); sum.AcceptedTotal >= 3000 {
+		t.Errorf("all %d messages left although the words were changed", sum.AcceptedTotal)
+	}
+}
+
+func TestAForgedTicketSendsNothing(t *testing.T) {
+	r := newRig(t, testPeople(5), nil)
+	s, _ := r.start("one")
+	r.prepare()
+	r.say("dora", order("o1", "email"))
+	r.await("a refusal", 30*time.Second, func(c *casefile.Case) bool { return len(c.Orders) > 0 && c.Orders[0].Refused != nil })
+	body, err := json.Marshal(ticket{Org: testOrg, Case: testCase, Order: "o1", Chunk: 9, To: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.onTicket(t.Context(), Email, body); !bus.IsPermanent(err) {
+		t.Errorf("a ticket for an order that was never planned gives %v, want a permanent error", err)
+	}
+	if sum := r.box.Summary("", 1); sum.AcceptedTotal != 0 {
+		t.Errorf("%d messages left", sum.AcceptedTotal)
+	}
+}
+
+func TestAReceiptWithAWrongSignatureIsRefused(t *testing.T) {
+	r := newRig(t, testPeople(5), nil)
+	s, _ := r.start("one")
+	for path, headers := range map[string]map[string]string{
+		"/v1/receipts/sendgrid": {
+			"X-Twilio-Email-Event-Webhook-Signature": "MEUCIQ==", "X-Twilio-Email-Event-Webhook-Timestamp": "1700000000"},
+		"/v1/receipts/twilio/AAAAAAAAAAAAAAAAAAAAAA/1.0": {"X-Twilio-Signature": "AAAA", "Content-Type": "application/x-www-form-urlencoded"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.front+path, strings.NewReader(`[]`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range headers {
+			req.Header.Set(k, v)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s answered %d, want 403", path, resp.StatusCode)
+		}
+	}
+	var raws, bad int
+	if err := s.store.db.QueryRowContext(t.Context(), `SELECT (SELECT COUNT(*) FROM raw_receipt), (SELECT COALESCE(SUM(bad),0) FROM provider)`).Scan(&raws, &bad); err != nil {
+		t.Fatal(err)
+	}
+	if raws != 0 || bad != 2 {
+		t.Errorf("%d bodies were stored and %d refusals counted, want 0 and 2", raws, bad)
+	}
+}
