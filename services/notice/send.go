@@ -280,6 +280,9 @@ var errChanged = errors.New("messages changed meanwhile")
 // record writes down what the requests came to, whatever became of the lease:
 // the truth needs no permission. ctx may have ended; this must not.
 func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error) {
+	if w.s.dead.Load() {
+		return 0, errLost
+	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	wait := another

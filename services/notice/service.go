@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -167,6 +168,8 @@ type Service struct {
 	receipts  *receiver
 
 	kick chan struct{} // work may be waiting
+	// dead makes a test's process stop writing at once, as SIGKILL does.
+	dead atomic.Bool
 	jobs sync.WaitGroup
 }
 
