@@ -143,7 +143,7 @@ func TestALockedFolderIsNamedWithItsHolder(t *testing.T) {
 		if _, err := process.LockFolder(folder); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("held") //nolint:forbidigo // to the test that started this process
+		fmt.Println("held")
 		select {}           // until killed
 	}
 	folder := t.TempDir() + "/data"

@@ -26,5 +26,5 @@ const (
 	HandlerDuration = "tocsin.handler.duration"
 )
 
-// The units of the metrics above, in UCUM; counts have none.
+// UnitSeconds is the unit of times and durations, in UCUM; counts have none.
 const UnitSeconds = "s"
