@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/seal"
@@ -26,6 +27,8 @@ type Proposal struct {
 	ValidUntil  time.Time
 	// Eyes is how many people besides the writers must say yes.
 	Eyes int
+	// Findings are what the checks of the wording have to say; some block.
+	Findings []wording.Finding
 	// Against are the reasons why the person cannot approve now.
 	Against []string
 }
@@ -81,9 +84,6 @@ func propose(org *organisation.Organisation, c *casefile.Case, now time.Time) Pr
 		if t.Rejected != "" {
 			p.Against = append(p.Against, fmt.Sprintf("the text %s was sent back: %s", t.TextKey, t.Rejected))
 		}
-		if err := binds(org, c, t); err != nil {
-			p.Against = append(p.Against, err.Error())
-		}
 	}
 	if len(p.Texts) == 0 {
 		p.Against = append(p.Against, "no text has been written")
@@ -101,7 +101,69 @@ func propose(org *organisation.Organisation, c *casefile.Case, now time.Time) Pr
 			p.Duties = append(p.Duties, d.ID)
 		}
 	}
+	p.Findings = CheckWording(org, c, p.Channels)
+	for _, f := range p.Findings {
+		if f.Blocks {
+			p.Against = append(p.Against, about(f))
+		}
+	}
 	return p
+}
+
+func about(f wording.Finding) string {
+	if f.Text == (event.TextKey{}) {
+		return f.Message
+	}
+	return f.Text.String() + ": " + f.Message
+}
+
+// Keys of facts by which a person decides about a check, with the reason as value.
+const (
+	// factLanguageFallback lets people whose language is missing be written to in the organisation's.
+	factLanguageFallback = "notice.language_fallback"
+	// factOverride, followed by the name of a check, overrides it. It counts only
+	// if somebody who wrote none of the texts stated it.
+	factOverride = "override."
+)
+
+// CheckWording runs the checks over all texts of a case for some channels.
+func CheckWording(org *organisation.Organisation, c *casefile.Case, channels []string) []wording.Finding {
+	set := wording.Set{
+		Organisation: org, CaseNumber: c.Number, Sheet: c.Sheet, Channels: channels,
+		LanguageFallback: c.Facts[factLanguageFallback].Value,
+	}
+	for _, t := range Texts(c) {
+		set.Texts = append(set.Texts, t.WordingDrafted)
+	}
+	if latest := c.Latest(); latest != nil {
+		set.Languages = latest.Counts.Languages
+		for code := range latest.Counts.Categories {
+			// A code that this version does not know can be in no condition of a text.
+			if s, err := category.Parse(code); err == nil {
+				set.Exposed |= s
+			}
+		}
+	}
+	for _, d := range Duties(c) {
+		if d.ToKind != "people" || (d.State != casefile.DutyOpen && d.State != casefile.DutyMissed) {
+			continue
+		}
+		for _, word := range d.Required {
+			set.Required = append(set.Required, wording.Demand{Content: word, Duty: d.ID, Citation: d.Citation, Place: d.Jurisdiction})
+		}
+		for _, word := range d.Forbidden {
+			set.Forbidden = append(set.Forbidden, wording.Demand{Content: word, Duty: d.ID, Citation: d.Citation, Place: d.Jurisdiction})
+		}
+	}
+	findings := wording.Check(set)
+	for i, f := range findings {
+		o, decided := c.Facts[factOverride+f.Check]
+		if f.Blocks && f.Overridable && decided && !c.Writers[o.StatedBy.ID] {
+			findings[i].Blocks = false
+			findings[i].Message += fmt.Sprintf(" (overridden by %s: %s)", o.StatedBy.ID, o.Value)
+		}
+	}
+	return findings
 }
 
 // ChannelOf returns the channel of a dispatch on which a text travels: a letter goes by post.
@@ -110,19 +172,6 @@ func ChannelOf(textChannel string) string {
 		return "post"
 	}
 	return textChannel
-}
-
-// binds reports whether everything that is the same for everybody is there for a text.
-func binds(org *organisation.Organisation, c *casefile.Case, t *casefile.Text) error {
-	compiled, err := wording.Compile(t.TextKey, t.Subject, t.Body)
-	if err != nil {
-		return fmt.Errorf("the text %s does not compile: %w", t.TextKey, err)
-	}
-	_, err = compiled.Bind(wording.Common{Organisation: org, CaseNumber: c.Number, Sheet: c.Sheet(t.Language)})
-	if err != nil {
-		return fmt.Errorf("the text %s cannot be filled: %w", t.TextKey, err)
-	}
-	return nil
 }
 
 // mayApprove holds the person against the organisation's policy.
@@ -193,7 +242,7 @@ func voidsApproval(e casefile.Entry) bool {
 	if e.Type == event.TypeFactStated {
 		b, _ := event.Decode(e.Event)
 		f, ok := b.(*event.FactStated)
-		return ok && strings.HasPrefix(f.Key, "sheet.")
+		return ok && (strings.HasPrefix(f.Key, "sheet.") || strings.HasPrefix(f.Key, factOverride) || f.Key == factLanguageFallback)
 	}
 	return anyOf(event.TypeWordingDrafted, event.TypeWordingRejected, event.TypeScopeSealed, event.TypeExposureStated)(e)
 }

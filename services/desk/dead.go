@@ -46,6 +46,11 @@ func (s *Service) RetryDeadLetter(ctx context.Context, who User, seq uint64) err
 	return nil
 }
 
+// letter is a parked message.
+type letter = bus.DeadLetter
+
+func letterID(d letter) string { return strconv.FormatUint(d.Seq, 10) }
+
 // letterOrg returns the organisation that a parked message belongs to, or "".
 func letterOrg(d bus.DeadLetter) string {
 	if org, _, _, err := event.ParseSubject(d.Subject); err == nil {
@@ -65,7 +70,7 @@ func (a *apiServer) ListDeadLetters(ctx context.Context, r api.ListDeadLettersRe
 	if err != nil {
 		return nil, err
 	}
-	all, next := page(all, func(d bus.DeadLetter) string { return strconv.FormatUint(d.Seq, 10) }, r.Params.Cursor, r.Params.Limit)
+	all, next := page(all, letterID, r.Params.Cursor, r.Params.Limit)
 	out := api.ListDeadLetters200JSONResponse{Letters: []api.DeadLetter{}, Next: next}
 	for _, d := range all {
 		out.Letters = append(out.Letters, api.DeadLetter{Seq: d.Seq, Handler: d.Handler, Subject: d.Subject, Reason: d.Reason, Deliveries: d.Deliveries, At: d.At})

@@ -108,6 +108,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	b.must(err)
 	b.playIntake()
 	b.playScope()
+	b.playNotice()
 	web := httptest.NewServer(b.desk.Handler())
 	t.Cleanup(web.Close)
 	b.url = web.URL
@@ -326,4 +327,19 @@ func (b *bench) say(service, number string, body event.Body) {
 	b.must(err)
 	_, err = j.Append(b.Context(), "tidewater", number, c.Seq, e)
 	b.must(err)
+}
+
+// playNotice answers as the sender would: everybody of an order is told by email.
+func (b *bench) playNotice() {
+	bb, err := bus.New(b.srv.Connect(b.T, event.Notice), bus.Config{Service: event.Notice})
+	b.must(err)
+	bus.Answer(bb, event.AskProgress, func(_ context.Context, q event.ProgressQuestion) (event.ProgressAnswer, error) {
+		return event.ProgressAnswer{At: b.now.Now(), Orders: []event.OrderProgress{{Order: q.Order, Revision: 1, State: "sending", Listed: 500, People: 500,
+			Tally: event.Tally{People: 500, Pending: 100, Told: 390, InDoubt: 5, Unreachable: 5, States: map[string]map[string]int64{
+				"email": {"delivered": 380, "accepted": 10, "planned": 100, "in_doubt": 5}, "none": {"unreachable": 5}}}}}}, nil
+	})
+	bus.Answer(bb, event.AskMessages, func(_ context.Context, q event.MessagesQuestion) (event.MessagesAnswer, error) {
+		return event.MessagesAnswer{Messages: []event.MessageRow{{Kind: "first", Person: 7, Channel: "email", State: "delivered", Reason: "receipt", Tries: 1, At: b.now.Now(), Reference: "K7QX-9M4T"}}}, nil
+	})
+	b.run(bb)
 }

@@ -34,6 +34,8 @@ func (s *Service) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", web.Limit(maxRequest, s.sessions.LoadAndSave(s.identify(apiMux))))
 
+	s.consoleRoutes(mux)
+
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range s.cfg.Origins {
 		if err := protection.AddTrustedOrigin(origin); err != nil {

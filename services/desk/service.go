@@ -20,6 +20,7 @@ import (
 	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/services/desk/console"
 )
 
 // Config is what the desk needs.
@@ -63,6 +64,8 @@ type Service struct {
 	sessions *scs.SessionManager
 	store    *sessionStore
 	throttle *throttle
+	pages    *console.Pages
+	streams  streams
 	handler  http.Handler
 }
 
@@ -83,11 +86,15 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("desk: user %q: %w", u.ID, err)
 		}
 	}
+	pages, err := console.New(pageFuncs())
+	if err != nil {
+		return nil, fmt.Errorf("desk: read the pages: %w", err)
+	}
 	store, err := newSessionStore(cfg.NATS, cfg.Now)
 	if err != nil {
 		return nil, fmt.Errorf("desk: open the sessions: %w", err)
 	}
-	s := &Service{cfg: cfg, store: store, throttle: newThrottle(cfg.Now)}
+	s := &Service{cfg: cfg, store: store, throttle: newThrottle(cfg.Now), pages: pages}
 	s.sessions = s.newSessions()
 	if s.handler, err = s.routes(); err != nil {
 		return nil, fmt.Errorf("desk: %w", err)

@@ -91,7 +91,10 @@ func (s *Service) sessionUser(ctx context.Context) (User, bool) {
 		return User{}, false
 	}
 	same := subtle.ConstantTimeCompare([]byte(s.sessions.GetString(ctx, keyCredential)), []byte(HashToken(user.Password)))
-	return user, same == 1
+	if same != 1 {
+		return User{}, false
+	}
+	return user, true
 }
 
 // sessionStore keeps sessions in a JetStream bucket that all replicas share.

@@ -176,12 +176,17 @@ func OfferedFacts(languages []string) []Fact {
 		{"event.occurred", "When it began", "An instant such as 2026-11-22T09:30:00Z", nil},
 		{"event.detected", "When it was first detected", "An instant such as 2026-11-22T09:30:00Z", nil},
 		{"event.contained", "When it was contained", "An instant such as 2026-11-22T09:30:00Z", nil},
-		{"encryption", "Encryption of the data", "Were the data encrypted, and is the key safe?", []string{"none", "encrypted_key_safe", "encrypted_key_lost", "unknown"}},
 		{"breach.confidentiality", "Confidentiality was lost", "Did somebody get or see the data?", yesNo},
 		{"breach.integrity", "Integrity was lost", "Were data changed?", yesNo},
 		{"breach.availability", "Availability was lost", "Were data destroyed or out of reach?", yesNo},
-		{"breach.access", "Somebody had access", "", yesNo},
+		{"breach.access", "Data were accessed without authority", "", yesNo},
 		{"breach.acquisition", "Somebody took a copy", "", yesNo},
+		{"data.encrypted", "The data were encrypted", "", yesNo},
+		{"data.key_safe", "The key is safe", "", yesNo},
+		{"data.form", "Form of the data", "", []string{"electronic", "paper"}},
+		{"established", "Where the organisation is established", "A country, such as GB, once a person has decided it. Give the reason in the note.", nil},
+		{"lead_authority", "Lead authority", "The country of the lead supervisory authority, such as SE", nil},
+		{factLanguageFallback, "Write in the organisation's language where a language is missing", "The reason for it", nil},
 	}
 	for _, tag := range languages {
 		base, _, _ := strings.Cut(tag, "-")

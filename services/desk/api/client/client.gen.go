@@ -690,8 +690,11 @@ type ApprovalProposal struct {
 	Duties   []string `json:"duties"`
 
 	// Eyes How many people must say yes.
-	Eyes   int   `json:"eyes"`
-	People int64 `json:"people"`
+	Eyes int `json:"eyes"`
+
+	// Findings What the checks of the wording have to say.
+	Findings []Finding `json:"findings,omitempty,omitzero"`
+	People   int64     `json:"people"`
 
 	// ReasonsAgainst Why the person signed in cannot approve now; empty if nothing stands against it.
 	ReasonsAgainst []string `json:"reasons_against"`
@@ -1033,6 +1036,19 @@ type FieldProblem struct {
 	Name string `json:"name"`
 }
 
+// Finding defines model for Finding.
+type Finding struct {
+	Blocks  bool   `json:"blocks"`
+	Check   string `json:"check"`
+	Message string `json:"message"`
+
+	// Overridable Stating the fact override.<check> with the reason lets it pass, if somebody does who wrote none of the texts.
+	Overridable bool `json:"overridable,omitempty,omitzero"`
+
+	// Text audience/channel/language, if it is about one text.
+	Text string `json:"text,omitempty,omitzero"`
+}
+
 // Inventory defines model for Inventory.
 type Inventory struct {
 	// People Distinct people known.
@@ -1064,21 +1080,7 @@ type Me struct {
 type MeRoles string
 
 // Message defines model for Message.
-type Message struct {
-	Attempts  int       `json:"attempts,omitempty,omitzero"`
-	ChangedAt time.Time `json:"changed_at"`
-	Channel   string    `json:"channel"`
-	ID        string    `json:"id"`
-	Language  string    `json:"language,omitempty,omitzero"`
-	Order     string    `json:"order,omitempty,omitzero"`
-
-	// Person The person number.
-	Person     string `json:"person"`
-	Provider   string `json:"provider,omitempty,omitzero"`
-	ProviderID string `json:"provider_id,omitempty,omitzero"`
-	Reason     string `json:"reason,omitempty,omitzero"`
-	State      string `json:"state"`
-}
+type Message = event.MessageRow
 
 // MessagePage defines model for MessagePage.
 type MessagePage struct {
@@ -1171,16 +1173,30 @@ type Problem struct {
 
 // Progress defines model for Progress.
 type Progress struct {
-	At         time.Time `json:"at"`
-	FinishFrom time.Time `json:"finish_from,omitempty,omitzero"`
-	FinishTo   time.Time `json:"finish_to,omitempty,omitzero"`
-	Note       string    `json:"note,omitempty,omitzero"`
-	Order      string    `json:"order"`
+	// Activity What the sender does: listing, sending, paused, blocked, stopped, refused or replaced.
+	Activity string `json:"activity,omitempty,omitzero"`
 
-	// PerMinute Messages handed over in the last minute.
-	PerMinute float32 `json:"per_minute,omitempty,omitzero"`
-	State     string  `json:"state"`
-	Tally     Tally   `json:"tally"`
+	// At When it was counted.
+	At          time.Time `json:"at"`
+	Detail      string    `json:"detail,omitempty,omitzero"`
+	FinishFrom  time.Time `json:"finish_from,omitempty,omitzero"`
+	FinishTo    time.Time `json:"finish_to,omitempty,omitzero"`
+	FirstSentAt time.Time `json:"first_sent_at,omitempty,omitzero"`
+	LastSentAt  time.Time `json:"last_sent_at,omitempty,omitzero"`
+
+	// Listed People for whom a row of the ledger exists.
+	Listed int64  `json:"listed"`
+	Order  string `json:"order"`
+	People int64  `json:"people"`
+
+	// PerSecond Mean rate of hand-overs so far.
+	PerSecond          float64 `json:"per_second,omitempty,omitzero"`
+	PossibleDuplicates int64   `json:"possible_duplicates,omitempty,omitzero"`
+	Reason             string  `json:"reason,omitempty,omitzero"`
+
+	// State Where the order stands in the journal.
+	State string `json:"state"`
+	Tally Tally  `json:"tally"`
 }
 
 // Reading One defensible way to compute the due instant.
@@ -1495,8 +1511,8 @@ type StateFactParams struct {
 
 // ListMessagesParams defines parameters for ListMessages.
 type ListMessagesParams struct {
-	// Person Only messages to this person number.
-	Person string `form:"person,omitempty" json:"person,omitempty,omitzero"`
+	// Person Only messages to this person number, with their history.
+	Person int64 `form:"person,omitempty" json:"person,omitempty,omitzero"`
 
 	// Channel Only messages on this channel.
 	Channel string `form:"channel,omitempty" json:"channel,omitempty,omitzero"`
@@ -4301,7 +4317,7 @@ func NewListMessagesRequest(server string, number Number, params *ListMessagesPa
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
-		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "person", params.Person, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "person", params.Person, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
 			return nil, err
 		} else {
 			for _, qp := range strings.Split(queryFrag, "&") {
