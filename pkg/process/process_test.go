@@ -144,7 +144,7 @@ func TestALockedFolderIsNamedWithItsHolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println("held")
-		select {}           // until killed
+		select {} // until killed
 	}
 	folder := t.TempDir() + "/data"
 	other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$") //nolint:gosec // this test itself

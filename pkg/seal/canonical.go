@@ -2,7 +2,6 @@ package seal
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,8 +36,8 @@ func Digest(v any) (string, error) {
 
 // Canonical returns the JSON of v in the form of RFC 8785: no spaces, keys in
 // UTF-16 order, shortest escapes, numbers as ECMAScript prints doubles. A
-// json.RawMessage is taken as it is. Integers of 64 bits that a double cannot
-// hold are refused and not rounded: two amounts must never share a digest.
+// json.RawMessage is taken as it is. An integer that would be rounded is
+// refused: two different integers never share a digest.
 func Canonical(v any) ([]byte, error) {
 	raw, ok := v.(json.RawMessage)
 	if !ok {
@@ -270,29 +269,24 @@ func canonicalNumber(word string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s is beyond a double", word)
 	}
-	if losesDigits(word, f) {
+	text := ecmaScript(f)
+	// An integer that is printed otherwise was rounded. «-0» is 0.
+	if f != 0 && !strings.ContainsAny(word, ".eE") && text != word {
 		return "", fmt.Errorf("the integer %s loses digits as a double; write it as a string", word)
 	}
+	return text, nil
+}
+
+func ecmaScript(f float64) string {
 	abs := math.Abs(f)
 	if abs == 0 {
-		return "0", nil // also for -0
+		return "0" // also for -0
 	}
 	if abs >= 1e-6 && abs < 1e21 {
-		return strconv.FormatFloat(f, 'f', -1, 64), nil
+		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	s := strconv.FormatFloat(f, 'e', -1, 64)
 	// Go writes two digits of exponent at least, ECMAScript as few as it can.
 	mantissa, exponent, _ := strings.Cut(s, "e")
-	return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0"), nil
-}
-
-// losesDigits reports whether word is a 64-bit integer that f does not equal.
-func losesDigits(word string, f float64) bool {
-	if n, err := strconv.ParseInt(word, 10, 64); err == nil {
-		return cmp.Compare(f, 1<<63) >= 0 || int64(f) != n
-	}
-	if n, err := strconv.ParseUint(word, 10, 64); err == nil {
-		return cmp.Compare(f, 1<<64) >= 0 || uint64(f) != n
-	}
-	return false
+	return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
 }

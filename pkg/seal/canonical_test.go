@@ -181,6 +181,20 @@ func TestOrderAndSpacingNeverChangeADigest(t *testing.T) {
 	})
 }
 
+func TestDifferentIntegersNeverShareADigest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.Int64().Draw(t, "a"), rapid.Int64Range(-3, 3).Draw(t, "distance")
+		x, errX := seal.Digest(a)
+		y, errY := seal.Digest(a + b)
+		if errX == nil && errY == nil && (x == y) != (b == 0) {
+			t.Fatalf("%d and %d: %s, %s", a, a+b, x, y)
+		}
+		if a > -1<<53 && a < 1<<53 && errX != nil {
+			t.Fatal(errX)
+		}
+	})
+}
+
 func FuzzCanonicalMeansTheSame(f *testing.F) {
 	f.Add([]byte(`{"a":[1,2.5,"\u20ac"],"b":{"":null}}`))
 	f.Add([]byte(`"\ud83d\ude00"`))
