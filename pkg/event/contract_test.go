@@ -5,12 +5,17 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -364,8 +369,8 @@ func TestAsyncAPIListsEveryEventAndEverySubject(t *testing.T) {
 			t.Errorf("channel %s: %s is no event", name, typ)
 		}
 	}
-	want := []string{SubjectAlertRaw("{source}"), SubjectTicket("{channel}"), SubjectReceipt("{provider}"), SubjectDeadLetter("{handler}"),
-		AskAlerts, AskInventory, AskPreview, AskContacts, AskPerson, AskProgress, AskMessages, AskForecast}
+	want := append(questions(t), SubjectAlertRaw("{source}"), SubjectTicket("{channel}"), SubjectReceipt("{provider}"),
+		SubjectDeadLetter("{handler}"), AskDead("{service}"), strings.Replace(SubjectStored, ">", "{org}.{case}.{event}", 1))
 	for _, typ := range Types() {
 		want = append(want, Event{Org: "{org}", Case: "{case}", Type: typ}.Subject())
 	}
@@ -391,6 +396,38 @@ func TestAsyncAPIListsEveryEventAndEverySubject(t *testing.T) {
 			t.Errorf("what %s may say (-Go +asyncapi):\n%s", s, diff)
 		}
 	}
+}
+
+// questions reads the subjects of all questions from the constants of this
+// package, so that none can be forgotten.
+func questions(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, name := range names {
+		f, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || !strings.HasPrefix(spec.Names[0].Name, "Ask") || len(spec.Values) != 1 {
+				return true
+			}
+			if lit, ok := spec.Values[0].(*ast.BasicLit); ok {
+				subject, _ := strconv.Unquote(lit.Value)
+				found = append(found, subject)
+			}
+			return true
+		})
+	}
+	if len(found) < 8 {
+		t.Fatalf("only %d questions found", len(found))
+	}
+	return found
 }
 
 func TestEveryReferenceOfAsyncAPIExists(t *testing.T) {
