@@ -64,7 +64,7 @@ func (s *Service) settleSome(ctx context.Context) error {
 // settleOne examines one request in doubt: receipts first, then the provider,
 // then the policy. It returns when to look again, or zero if it is settled.
 func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) {
-	rows, err := onChannel(ctx, s.store.db, a.campaign, a.channel, a.people)
+	rows, err := brief(ctx, s.store.db, a.campaign, a.channel, a.people)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -61,7 +61,7 @@ func (s *Service) onTicket(ctx context.Context, ch Channel, payload []byte) erro
 		return err
 	}
 	due, err := s.work(ctx, p, c)
-	if errors.Is(err, errLost) {
+	if errors.Is(err, errLost) || s.dead.Load() {
 		return nil
 	}
 	if err != nil {

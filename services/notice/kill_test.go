@@ -140,7 +140,7 @@ func TestPauseResumeAndStopKeepTheCount(t *testing.T) {
 		if n := r.box.Summary("", 1).AcceptedTotal; n != last {
 			last, quiet = n, time.Now()
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 		if time.Since(paused) > 20*time.Second {
 			t.Fatal("the sending went on after the pause")
 		}

@@ -120,7 +120,7 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 		if err := w.advance(p, l.token, next, state, w.now+l.s.cfg.Lease.Milliseconds()); err != nil {
 			return err
 		}
-		if err := w.take(rows); err != nil {
+		if err := w.take(p, rows); err != nil {
 			return err
 		}
 		return openChunks(w, p.id, no, rows)
@@ -189,7 +189,16 @@ func (k *content) ladder(r rule, who recipient) (Ladder, Reason) {
 // take puts the rows of a page into the ledger. People who have a row already
 // (an earlier order of the same kind took them up) keep it if they were or may
 // have been told, and are planned anew if they were not.
-func (w *ledger) take(rows []message) error {
+func (w *ledger) take(p *plan, rows []message) error {
+	var first bool
+	err := w.tx.QueryRowContext(w.ctx, `SELECT COUNT(*)=1 FROM plan WHERE campaign=$1`, w.campaign).Scan(&first)
+	if err != nil {
+		return fmt.Errorf("ledger: read plans: %w", err)
+	}
+	if first && p.granted == 0 { // pages are whole transactions: nobody on this one can have a row
+		_, err = w.put(rows)
+		return err
+	}
 	numbers := make([]person.Number, len(rows))
 	for i := range rows {
 		numbers[i] = rows[i].person

@@ -202,14 +202,14 @@ func (l *ledger) receiveOn(ch Channel, facts []fact) error {
 	}
 	slices.Sort(numbers)
 	numbers = slices.Compact(numbers)
-	rows, err := onChannel(l.ctx, l.tx, l.campaign, ch, numbers)
+	rows, err := brief(l.ctx, l.tx, l.campaign, ch, numbers)
 	if err != nil {
 		return err
 	}
 	now := make(map[person.Number]*message, len(rows))
-	for i := range rows {
-		m := rows[i]
-		now[m.person] = &m
+	learned := slices.Clone(rows)
+	for i := range learned {
+		now[learned[i].person] = &learned[i]
 	}
 	slices.SortStableFunc(facts, func(a, b fact) int { return cmp.Compare(a.At.Unix(), b.At.Unix()) })
 	for _, f := range facts {
@@ -318,7 +318,11 @@ func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*
 	if err != nil {
 		return err
 	}
-	return l.nextRung(p, fell)
+	whole, err := onChannel(l.ctx, l.tx, l.campaign, ch, numbersOf(fell))
+	if err != nil {
+		return err
+	}
+	return l.nextRung(p, whole)
 }
 
 // arrivedLate handles messages that arrived after they had counted as failed.

@@ -132,11 +132,25 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	return w.record(ctx, runs)
 }
 
-// planned returns the planned messages of a chunk, at most one page.
+// planned returns what sending needs to know of the planned messages of a
+// chunk, at most one page.
 func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]message, error) {
-	return scanMessages(s.store.db.QueryContext(ctx, `SELECT `+messageColumns+` FROM message
+	rows, err := s.store.db.QueryContext(ctx, `SELECT person, flags, exposed, bind FROM message
 		WHERE campaign=$1 AND channel=$2 AND person BETWEEN $3 AND $4 AND state=$5 ORDER BY person LIMIT $6`,
-		campaign, c.channel, c.first, c.last, Planned, pageSize))
+		campaign, c.channel, c.first, c.last, Planned, pageSize)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read planned: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	all := make([]message, 0, pageSize)
+	for rows.Next() {
+		m := message{channel: c.channel, state: Planned}
+		if err := rows.Scan(&m.person, &m.flags, &m.exposed, &m.bind); err != nil {
+			return nil, fmt.Errorf("ledger: read planned: %w", err)
+		}
+		all = append(all, m)
+	}
+	return all, rows.Err()
 }
 
 // prepare asks for the contacts of the rows and lays their letters out. Every

@@ -287,7 +287,7 @@ func messagesOf(ctx context.Context, q querier, campaign int64, people []person.
 	var all []message
 	for len(people) > 0 {
 		n := min(len(people), batch)
-		text := string(appendPeople([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel BETWEEN 0 AND 6 AND person IN (`), people[:n]))
+		text := string(appendPeople([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel IN (0,1,2,3,4) AND person IN (`), people[:n]))
 		some, err := scanMessages(q.QueryContext(ctx, text, campaign))
 		if err != nil {
 			return nil, err
@@ -295,6 +295,45 @@ func messagesOf(ctx context.Context, q querier, campaign int64, people []person.
 		all, people = append(all, some...), people[n:]
 	}
 	return all, nil
+}
+
+// briefColumns are what a receipt needs to know of a message, in four numbers:
+// reading columns costs more than looking a row up.
+const briefColumns = `person, attempt, told_at, state + 16*flags + 4096*meaning + 1048576*(CASE WHEN tries>255 THEN 255 ELSE tries END) + 268435456*code`
+
+// brief returns the messages of the people on one channel, without ladder,
+// exposed, bind, place, reason and at.
+func brief(ctx context.Context, q querier, campaign int64, ch Channel, people []person.Number) ([]message, error) {
+	all := make([]message, 0, len(people))
+	for len(people) > 0 {
+		n := min(len(people), batch)
+		text := string(appendPeople([]byte(`SELECT `+briefColumns+` FROM message WHERE campaign=$1 AND channel=$2 AND person IN (`), people[:n]))
+		var err error
+		if all, err = scanBrief(ctx, q, all, text, campaign, ch); err != nil {
+			return nil, err
+		}
+		people = people[n:]
+	}
+	return all, nil
+}
+
+func scanBrief(ctx context.Context, q querier, all []message, text string, campaign int64, ch Channel) ([]message, error) {
+	rows, err := q.QueryContext(ctx, text, campaign, ch)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: read messages: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		m := message{channel: ch}
+		var packed int64
+		if err := rows.Scan(&m.person, &m.attempt, &m.toldAt, &packed); err != nil {
+			return nil, fmt.Errorf("ledger: read messages: %w", err)
+		}
+		m.state, m.flags, m.meaning = State(packed&15), int(packed>>4&255), int(packed>>12&255)
+		m.tries, m.code = int(packed>>20&255), int(packed>>28)
+		all = append(all, m)
+	}
+	return all, rows.Err()
 }
 
 // onChannel returns the messages of the people on one channel.
