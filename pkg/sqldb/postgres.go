@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -40,6 +41,8 @@ func openPostgres(ctx context.Context, url string) (*DB, error) {
 	// The schema is known only at Migrate; connections made after it start there.
 	before := stdlib.OptionBeforeConnect(func(_ context.Context, c *pgx.ConnConfig) error {
 		if schema := db.currentSchema(); schema != "" {
+			// c is this connection's own, but its map is shared with all others.
+			c.RuntimeParams = maps.Clone(c.RuntimeParams)
 			c.RuntimeParams["search_path"] = schema
 		}
 		return nil
