@@ -67,6 +67,19 @@ func TestOneCaseGoesThroughTheAPI(t *testing.T) {
 	if s, body := b.send("ana", "POST", at+"/dispatch/"+order.Order+"/stop", map[string]any{"reason": "Wrong list"}); s != 200 {
 		t.Fatalf("stop: %d %s", s, body)
 	}
+	for _, path := range []string{"", "/progress", "/messages?person=7", "/approvals", "/wording", "/dispatch"} {
+		if s, body := b.send("dora", "GET", at+path, nil); s != 200 {
+			t.Errorf("GET %s: %d %s", path, s, body)
+		}
+	}
+	for _, path := range []string{"/api/v1/me", "/api/v1/organisation", "/api/v1/alerts/alert-1", "/api/v1/duties", "/api/v1/cases", "/api/v1/inventory"} {
+		if s, body := b.send("dora", "GET", path, nil); s != 200 {
+			t.Errorf("GET %s: %d %s", path, s, body)
+		}
+	}
+	if s, body := b.send("adam", "GET", "/api/v1/dead-letters", nil); s != 200 {
+		t.Errorf("dead letters: %d %s", s, body)
+	}
 	var events api.EventPage
 	b.call("ana", "GET", at+"/events?limit=1000", nil, &events)
 	var got []string

@@ -47,6 +47,7 @@ type bench struct {
 	users   []User
 	alerts  map[string]event.AlertDetail
 	intake  *bus.Bus
+	live    *contractTransport
 	scope   *journal.Journal
 	journal *journal.Journal
 }
@@ -109,6 +110,9 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	b.playIntake()
 	b.playScope()
 	b.playNotice()
+	contract, err := loadContract()
+	b.must(err)
+	b.live = &contractTransport{t: t, contract: contract, seen: map[string]bool{}}
 	web := httptest.NewServer(b.desk.Handler())
 	t.Cleanup(web.Close)
 	b.url = web.URL
@@ -244,7 +248,7 @@ func (b *bench) send(user, method, path string, body any) (int, []byte) {
 	if user != "" {
 		req.Header.Set("Authorization", "Bearer token-"+user)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: b.live}).Do(req)
 	b.must(err)
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)

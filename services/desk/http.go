@@ -31,8 +31,12 @@ func (s *Service) routes() (http.Handler, error) {
 		writeProblem(w, r, web.NewError(http.StatusNotFound, "no_such_operation", "The API has no such operation; see schemas/openapi.yaml."))
 	})
 
+	contract, err := loadContract()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/", web.Limit(maxRequest, s.sessions.LoadAndSave(s.identify(apiMux))))
+	mux.Handle("/api/", web.Limit(maxRequest, s.sessions.LoadAndSave(s.identify(strangersOut(contract.enforce(apiMux))))))
 
 	s.consoleRoutes(mux)
 
@@ -81,6 +85,17 @@ func (s *Service) identify(next http.Handler) http.Handler {
 			ctx = context.WithValue(ctx, userKey, user)
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// strangersOut answers 401 before a stranger learns what a request should look like.
+func strangersOut(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if who(r.Context()).ID == "" && (r.Method != http.MethodPost || r.URL.Path != "/api/v1/session") {
+			writeProblem(w, r, ErrSignIn)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
