@@ -19,7 +19,7 @@ import (
 func (s *Service) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/receipts/sendgrid", s.fromSendGrid)
-	mux.HandleFunc("POST /v1/receipts/twilio/{notice}/{attempt}", s.fromTwilio)
+	mux.HandleFunc("POST /v1/receipts/twilio/cases/{case}/{notice}/{attempt}", s.fromTwilio)
 	return mux
 }
 
@@ -66,7 +66,7 @@ func (s *Service) fromTwilio(w http.ResponseWriter, r *http.Request) {
 		s.forged(w, r, SMS)
 		return
 	}
-	f, ok, err := s.smsHook.Read(r.PathValue("notice"), r.PathValue("attempt"), body, r.Header.Get(twilio.SignatureHeader))
+	f, ok, err := s.smsHook.Read(r.PathValue("case"), r.PathValue("notice"), r.PathValue("attempt"), body, r.Header.Get(twilio.SignatureHeader))
 	switch {
 	case ok && err != nil, errors.Is(err, twilio.ErrForm):
 		http.Error(w, err.Error(), http.StatusBadRequest)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -108,10 +109,8 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 	var counted []map[change]int64
 	err := s.store.db.Tx(ctx, func(tx *sql.Tx) error {
 		counted = nil
-		for _, d := range all {
-			if err := s.keepRaw(ctx, tx, d, now); err != nil {
-				return err
-			}
+		if err := s.keepRaw(ctx, tx, all, now); err != nil {
+			return err
 		}
 		for campaign, facts := range byCampaign {
 			l := &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: s.store.shard, now: now.UnixMilli(), counts: map[change]int64{}}
@@ -134,26 +133,34 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 	return nil
 }
 
-// keepRaw stores a body as it came, sealed, with the facts that fit no attempt.
-func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, d *delivery, now time.Time) error {
-	nonce := make([]byte, s.vault.NonceSize(), s.vault.NonceSize()+len(d.raw)+s.vault.Overhead())
-	if _, err := rand.Read(nonce); err != nil {
-		return fmt.Errorf("seal receipt: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO raw_receipt (provider, at, body) VALUES ($1,$2,$3)`,
-		d.provider, now.UnixMilli(), s.vault.Seal(nonce, nonce, d.raw, nil)); err != nil {
-		return fmt.Errorf("store receipt: %w", err)
-	}
-	for _, f := range d.strays {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO stray (provider, message, meaning, code, at) VALUES ($1,$2,$3,$4,$5)`,
-			d.provider, f.Message, f.Meaning, f.Code, now.UnixMilli()); err != nil {
-			return fmt.Errorf("store stray receipt: %w", err)
+// keepRaw stores bodies as they came, those of one provider sealed together,
+// with the facts that fit no attempt.
+func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, all []*delivery, now time.Time) error {
+	raw := map[Channel][]byte{}
+	for _, d := range all {
+		b := binary.AppendUvarint(raw[d.provider], uint64(len(d.raw)))
+		raw[d.provider] = append(b, d.raw...)
+		for _, f := range d.strays {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO stray (provider, message, meaning, code, at) VALUES ($1,$2,$3,$4,$5)`,
+				d.provider, f.Message, f.Meaning, f.Code, now.UnixMilli()); err != nil {
+				return fmt.Errorf("store stray receipt: %w", err)
+			}
 		}
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO provider (id, ok_at, good) VALUES ($1,$2,1)
-		ON CONFLICT (id) DO UPDATE SET ok_at=excluded.ok_at, good=provider.good+1, bad=0`, d.provider, now.UnixMilli())
-	if err != nil {
-		return fmt.Errorf("store receipt: %w", err)
+	for provider, bodies := range raw {
+		nonce := make([]byte, s.vault.NonceSize(), s.vault.NonceSize()+len(bodies)+s.vault.Overhead())
+		if _, err := rand.Read(nonce); err != nil {
+			return fmt.Errorf("seal receipts: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO raw_receipt (provider, at, body) VALUES ($1,$2,$3)`,
+			provider, now.UnixMilli(), s.vault.Seal(nonce, nonce, bodies, nil)); err != nil {
+			return fmt.Errorf("store receipts: %w", err)
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO provider (id, ok_at, good) VALUES ($1,$2,1)
+			ON CONFLICT (id) DO UPDATE SET ok_at=excluded.ok_at, good=provider.good+1, bad=0`, provider, now.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("store receipts: %w", err)
+		}
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func TestAReceiptWithAWrongSignatureIsRefused(t *testing.T) {
 	for path, headers := range map[string]map[string]string{
 		"/v1/receipts/sendgrid": {
 			"X-Twilio-Email-Event-Webhook-Signature": "MEUCIQ==", "X-Twilio-Email-Event-Webhook-Timestamp": "1700000000"},
-		"/v1/receipts/twilio/AAAAAAAAAAAAAAAAAAAAAA/1.0": {"X-Twilio-Signature": "AAAA", "Content-Type": "application/x-www-form-urlencoded"},
+		"/v1/receipts/twilio/cases/2026-001/AAAAAAAAAAAAAAAAAAAAAA/1.0": {"X-Twilio-Signature": "AAAA", "Content-Type": "application/x-www-form-urlencoded"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.front+path, strings.NewReader(`[]`))
 		if err != nil {

@@ -346,30 +346,37 @@ func (w *worker) heed(ctx context.Context, r *run, a carrier.Answer) time.Durati
 
 // outcome moves the messages of a run to where its answers put them.
 func (s *Service) outcome(l *ledger, p *plan, r *run) error {
-	byAnswer := map[int][]person.Number{}
-	for i, n := range r.attempt.people {
-		byAnswer[min(i, len(r.answers)-1)] = append(byAnswer[min(i, len(r.answers)-1)], n)
-	}
+	// Answers that say the same about their people are applied together.
+	same := map[carrier.Class][]person.Number{}
 	state, doubts := attemptRefused, false
-	for i, people := range byAnswer {
-		a := r.answers[i]
+	for i, a := range r.answers {
+		people := r.attempt.people[i : i+1]
+		if len(r.answers) == 1 {
+			people = r.attempt.people
+		}
 		if a.Status != 0 {
 			r.attempt.status, r.attempt.code = a.Status, a.Code
 		}
 		if a.ID != "" && r.attempt.channel == Email {
 			r.attempt.providerID = a.ID
 		}
-		switch a.Class {
-		case carrier.Accepted:
+		switch {
+		case a.Class == carrier.Accepted:
 			state = attemptAccepted
-		case carrier.InDoubt:
+		case a.Class == carrier.InDoubt:
 			doubts = true
-		default:
-			if a.Class.Unsent() && state == attemptRefused {
-				state = attemptNotSent
+		case a.Class.Unsent() && state == attemptRefused:
+			state = attemptNotSent
+		case a.Class == carrier.Refused:
+			if err := s.refusedBy(l, p, &r.attempt, a, people); err != nil {
+				return err
 			}
+			continue
 		}
-		if err := s.answered(l, p, &r.attempt, a, people); err != nil {
+		same[a.Class] = append(same[a.Class], people...)
+	}
+	for class, people := range same {
+		if err := answered(l, &r.attempt, class, people); err != nil {
 			return err
 		}
 	}
@@ -380,29 +387,21 @@ func (s *Service) outcome(l *ledger, p *plan, r *run) error {
 	return l.close(&r.attempt, state, settle)
 }
 
-// answered applies one answer to the people it is about.
-func (s *Service) answered(l *ledger, p *plan, at *attempt, a carrier.Answer, people []person.Number) error {
-	on := set{onAttempt: at.id}
-	both := func(to State, why Reason) error {
-		// A message may be in doubt already if our lease was taken over meanwhile.
-		for _, from := range []State{Submitted, InDoubt} {
-			if _, err := l.move(at.channel, people, from, to, why, on); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	switch a.Class {
+// answered applies an answer to the people it is about.
+func answered(l *ledger, at *attempt, class carrier.Class, people []person.Number) error {
+	to, why := Planned, ReasonNotSent
+	switch class {
 	case carrier.Accepted:
-		return both(Accepted, ReasonAnswer)
+		to, why = Accepted, ReasonAnswer
 	case carrier.InDoubt:
-		_, err := l.move(at.channel, people, Submitted, InDoubt, ReasonLostAnswer, on)
+		_, err := l.move(at.channel, people, Submitted, InDoubt, ReasonLostAnswer, set{onAttempt: at.id})
 		return err
-	case carrier.Refused:
-		return s.refusedBy(l, p, at, a, people)
-	default:
-		return both(Planned, ReasonNotSent)
 	}
+	n, err := l.move(at.channel, people, Submitted, to, why, set{onAttempt: at.id})
+	if err == nil && n < int64(len(people)) { // in doubt already, if our lease was taken over meanwhile
+		_, err = l.move(at.channel, people, InDoubt, to, why, set{onAttempt: at.id})
+	}
+	return err
 }
 
 // refusedBy handles a refusal: whoever is named, or stands alone, is refused

@@ -61,7 +61,7 @@ func (w *worker) series(ctx context.Context, k *content, r *run, texts []string)
 			for i := range next {
 				l := &r.letters[i]
 				r.answers[i] = w.s.sms.Send(ctx, twilio.SMS{
-					To: l.to.reach.Phone.Reveal(), From: k.org.Sender.SMS, Body: texts[i], Validity: w.s.cfg.Twilio.Validity,
+					To: l.to.reach.Phone.Reveal(), From: k.org.Sender.SMS, Body: texts[i], Validity: w.s.cfg.Twilio.Validity, Case: w.p.caseID,
 					Notice: l.id, Attempt: r.attempt.id, Pos: i,
 				})
 				if c := r.answers[i].Class; c == carrier.Account || c == carrier.Slow {

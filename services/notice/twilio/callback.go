@@ -42,7 +42,7 @@ var ErrForm = errors.New("twilio callback: not a plain form")
 // Read verifies a status callback that came for the notice and attempt of the
 // path and returns its fact. ok is false if the signature is wrong; err tells
 // of a body or path that cannot be read.
-func (v *Verifier) Read(notice, attempt string, body []byte, signature string) (r carrier.Receipt, ok bool, err error) {
+func (v *Verifier) Read(caseID, notice, attempt string, body []byte, signature string) (r carrier.Receipt, ok bool, err error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return r, false, ErrForm
@@ -54,7 +54,7 @@ func (v *Verifier) Read(notice, attempt string, body []byte, signature string) (
 		}
 		params[k] = values[0]
 	}
-	address := v.callback + "/" + notice + "/" + attempt
+	address := v.callback + "/cases/" + caseID + "/" + notice + "/" + attempt
 	for i := range v.validators {
 		ok = ok || v.validators[i].Validate(address, params, signature)
 	}

@@ -76,7 +76,9 @@ type SMS struct {
 	To, From, Body string
 	// Validity is how long Twilio may try; 0 means MaxValidity.
 	Validity time.Duration
-	Notice   carrier.ID
+	// Case is the number of the case, which callbacks carry for operators.
+	Case   string
+	Notice carrier.ID
 	Attempt  int64
 	Pos      int
 }
@@ -111,7 +113,7 @@ func (c *Client) Send(ctx context.Context, m SMS) carrier.Answer {
 // callback is the URL of a message's callbacks. The fragment asks Twilio for
 // five more tries on every kind of failure; its default is one, for failed connections.
 func (c *Client) callback(m SMS) string {
-	b := append([]byte(c.cfg.Callback), '/')
+	b := append([]byte(c.cfg.Callback), "/cases/"+m.Case+"/"...)
 	b = append(m.Notice.Append(b), '/')
 	b = carrier.AppendAttempt(b, m.Attempt, m.Pos)
 	return string(append(b, "#rc=5&rp=all"...))
