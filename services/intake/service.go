@@ -54,18 +54,19 @@ type Config struct {
 
 // Service is intake.
 type Service struct {
-	cfg      Config
-	log      *slog.Logger
-	store    *store
-	raw      rawStore
-	sources  map[string]*source
-	mappings *mapping.Set
-	heard    *heard
-	recent   *recent
-	commit   *committer
-	runner   *reconcile.Runner
-	tracer   trace.Tracer
-	started  time.Time
+	cfg        Config
+	log        *slog.Logger
+	store      *store
+	raw        rawStore
+	sources    map[string]*source
+	mappings   *mapping.Set
+	heard      *heard
+	recent     *recent
+	commit     *committer
+	background background
+	runner     *reconcile.Runner
+	tracer     trace.Tracer
+	started    time.Time
 }
 
 // New checks the sources and mappings, brings the store up to date and
@@ -89,7 +90,8 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, log: cfg.Log, store: &store{db: cfg.DB}, heard: newHeard(), recent: newRecent(), started: cfg.Now(),
 		tracer: cfg.Tracer.Tracer("tocsin.dev/services/intake"),
 		raw:    rawStore{js: cfg.Bus.JetStream(), refusals: bus.WatchRefusals(cfg.NATS)}}
-	s.commit = newCommitter(s.store)
+	s.background = newBackground()
+	s.commit = newCommitter(s.store, s.background)
 	var err error
 	if s.mappings, err = mapping.Shipped(cfg.Mappings); err != nil {
 		return nil, fmt.Errorf("intake: %w", err)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -58,6 +59,8 @@ func (s *Service) readTraced(ctx context.Context, d delivery) ([]row, error) {
 			return nil, fmt.Errorf("read delivery %s: %w", d.ID, err)
 		}
 	}
+	s.background.enter()
+	defer s.background.leave()
 	rows, err := s.read(ctx, d)
 	if err != nil {
 		return nil, bus.Permanent(fmt.Errorf("read delivery %s: %w", d.ID, err))
@@ -141,11 +144,21 @@ func key(parts ...string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// background bounds how many processors reading and storing may use at once, so
+// that one is always there to answer senders.
+type background chan struct{}
+
+func newBackground() background { return make(background, max(1, runtime.GOMAXPROCS(0)-1)) }
+
+func (b background) enter() { b <- struct{}{} }
+func (b background) leave() { <-b }
+
 // committer gathers what several workers want to store into one transaction,
 // so that a flood of alerts costs one fsync for many.
 type committer struct {
-	store *store
-	jobs  chan commitJob
+	store      *store
+	background background
+	jobs       chan commitJob
 }
 
 // reading is a delivery with what was read from it.
@@ -166,7 +179,9 @@ const (
 	commitPause = 50 * time.Millisecond
 )
 
-func newCommitter(st *store) *committer { return &committer{store: st, jobs: make(chan commitJob)} }
+func newCommitter(st *store, b background) *committer {
+	return &committer{store: st, background: b, jobs: make(chan commitJob)}
+}
 
 // save returns when the rows are on disk.
 func (c *committer) save(ctx context.Context, readings []reading) error {
@@ -229,6 +244,8 @@ func (c *committer) commit(ctx context.Context, batch []commitJob) {
 func (c *committer) tx(ctx context.Context, batch []commitJob) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
+	c.background.enter()
+	defer c.background.leave()
 	return c.store.db.Tx(ctx, func(tx *sql.Tx) error {
 		w := &writing{ctx: ctx, tx: tx, ready: map[string]*sql.Stmt{}}
 		for _, j := range batch {
