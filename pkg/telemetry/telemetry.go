@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -65,14 +66,17 @@ type shared struct {
 	logs      slog.Handler
 	processor sdktrace.SpanProcessor // nil: no spans
 	registry  *prometheus.Registry   // nil: no Prometheus
-	stops     []func(context.Context) error
+
+	mu       sync.Mutex
+	services map[string]*Telemetry
+	stops    []func(context.Context) error
 }
 
 // Start sets up the process's telemetry. The caller ends it with Shutdown. A
 // collector that cannot be reached is no error: spans are dropped with a
 // warning and the work goes on.
 func Start(_ context.Context, cfg Config) (*Telemetry, error) {
-	s := &shared{cfg: cfg, logs: logHandler(cfg)}
+	s := &shared{cfg: cfg, logs: logHandler(cfg), services: map[string]*Telemetry{}}
 	if err := s.startTraces(); err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
@@ -84,17 +88,20 @@ func Start(_ context.Context, cfg Config) (*Telemetry, error) {
 }
 
 // For returns the telemetry of one service of this process: the same exporters
-// under the service's own name.
+// under the service's own name. The same name gives the same telemetry.
 func (t *Telemetry) For(service string) (*Telemetry, error) { return t.shared.forService(service) }
 
 // Shutdown sends what is still waiting and stops the exporters of the process,
 // including those of services made by For.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
+	t.shared.mu.Lock()
+	stops := t.shared.stops
+	t.shared.stops = nil
+	t.shared.mu.Unlock()
 	var errs []error
-	for _, stop := range t.shared.stops {
+	for _, stop := range stops {
 		errs = append(errs, stop(ctx))
 	}
-	t.shared.stops = nil
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("stop telemetry: %w", err)
 	}
@@ -128,8 +135,14 @@ func (s *shared) startTraces() error {
 	return nil
 }
 
-// forService makes the providers that carry the service's name.
+// forService makes the providers that carry the service's name, once: two
+// readers of one name would give Prometheus the same series twice.
 func (s *shared) forService(service string) (*Telemetry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.services[service]; t != nil {
+		return t, nil
+	}
 	attributes := []attribute.KeyValue{attribute.String("service.name", service), attribute.String("service.namespace", "tocsin")}
 	if s.cfg.Version != "" {
 		attributes = append(attributes, attribute.String("service.version", s.cfg.Version))
@@ -154,6 +167,7 @@ func (s *shared) forService(service string) (*Telemetry, error) {
 	if s.registry != nil {
 		t.Prometheus = promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	}
+	s.services[service] = t
 	return t, nil
 }
 

@@ -94,6 +94,25 @@ func TestPrometheusShowsTheMetricsOfAllServicesUnderTheNamesTheAlertsUse(t *test
 	}
 }
 
+func TestAProcessOfOneServiceIsScrapedWithoutDoubles(t *testing.T) {
+	tel, err := telemetry.Start(t.Context(), telemetry.Config{Service: "notice", Prometheus: true, Output: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tel.Shutdown(context.Background()) //nolint:errcheck // the test is over
+	same, err := tel.For("notice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, tel.Meter.Meter("test"))
+	record(t, same.Meter.Meter("test"))
+	w := httptest.NewRecorder()
+	tel.Prometheus.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `tocsin_dead_letters_total{service_name="notice"} 10`) {
+		t.Errorf("the scrape gives %d:\n%s", w.Code, w.Body)
+	}
+}
+
 func record(t *testing.T, meter metric.Meter) {
 	t.Helper()
 	margin, err := meter.Float64Gauge(telemetry.DutyMargin, metric.WithUnit(telemetry.UnitSeconds))
