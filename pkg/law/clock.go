@@ -144,6 +144,7 @@ func (w *work) other(id string) *Duty {
 type result struct {
 	due    time.Time
 	anchor time.Time
+	tied   bool // taken from another duty, which has its own holds
 	steps  []Step
 }
 
@@ -180,16 +181,22 @@ func (w *work) clock() {
 	if r, x, ok := w.upper(limits); ok {
 		results, readings = append(results, r), append(readings, x)
 	}
-	w.related(results)
+	unheld := slices.Clone(results)
+	w.related(unheld)
+	before := unheld[earliest(unheld)].due
+	suspended := w.holds(results)
+	w.related(results) // a hold lengthens the duty's own period, not the tie to another duty
+	w.publish(results, readings, earliest(results), suspended, before)
+}
+
+func earliest(results []result) int {
 	first := 0
 	for i := range results {
 		if results[i].due.Before(results[first].due) {
 			first = i
 		}
 	}
-	before := results[first].due
-	suspended := w.holds(results)
-	w.publish(results, readings, first, suspended, before)
+	return first
 }
 
 // publish writes the results into the duty.
@@ -257,7 +264,7 @@ func (w *work) under(limits []*Limit, x *Reading) (*result, string) {
 	}
 	if best == nil && len(w.rule.Relative) > 0 {
 		if due, step, ok := w.relation(); ok {
-			return &result{due: due, steps: []Step{step}}, ""
+			return &result{due: due, tied: true, steps: []Step{step}}, ""
 		}
 		if pending == "" {
 			pending = "the duty it is tied to: " + w.rule.Relative[0].Duty

@@ -23,14 +23,21 @@ func (w *work) holds(results []result) (suspended bool) {
 		end, open := w.holdEnd(h, rule)
 		for j := range results {
 			r := &results[j]
-			if !h.From.Before(r.due) {
+			from := h.From
+			if r.anchor.After(from) {
+				from = r.anchor // nothing was running before the anchor
+			}
+			if !from.Before(r.due) {
 				continue // the period was over before the hold began
 			}
 			if open {
 				suspended = true
 				continue
 			}
-			r.due = w.after(h, rule, r.due, end)
+			if r.tied || !end.After(from) {
+				continue // moved by the duty it is tied to; or let go before the period began
+			}
+			r.due = w.after(rule, from, r.due, end)
 			text := "hold " + h.Kind + " from " + stamp(h.From.In(w.here.loc)) + " to " + stamp(end.In(w.here.loc)) + "; then " + rule.Then.String()
 			r.steps = append(slices.Clone(r.steps), Step{Kind: "hold", Text: text, At: ptr(end), Cite: rule.Citation})
 		}
@@ -85,8 +92,8 @@ func (w *work) holdEnd(h *Hold, rule *HoldRule) (end time.Time, open bool) {
 	return end, open
 }
 
-// after returns the due instant once a hold has ended.
-func (w *work) after(h *Hold, rule *HoldRule, due, end time.Time) time.Time {
+// after returns the due instant once a hold that stopped the clock at an instant has ended.
+func (w *work) after(rule *HoldRule, from, due, end time.Time) time.Time {
 	loc := w.here.loc
 	t := rule.Then
 	switch t.Word {
@@ -94,9 +101,9 @@ func (w *work) after(h *Hold, rule *HoldRule, due, end time.Time) time.Time {
 		return end
 	case "remaining":
 		if w.hoursOnly() {
-			return due.Add(end.Sub(h.From))
+			return due.Add(end.Sub(from))
 		}
-		left := dayOf(due.In(loc)) - dayOf(h.From.In(loc))
+		left := dayOf(due.In(loc)) - dayOf(from.In(loc))
 		local := due.In(loc)
 		return (dayOf(end.In(loc)) + left).at(local.Hour()*3600+local.Minute()*60+local.Second(), loc)
 	}
