@@ -57,11 +57,11 @@ func newBlindKeys(secret []byte) *blindKeys {
 type hasher struct {
 	macs [indexKinds + 1]hash.Hash
 	sum  [sha256.Size]byte
-	tags map[Day]uint32 // by birth day
+	tags [1 << 17]uint32 // by birth day; 0 where not made yet
 }
 
 func (b *blindKeys) hasher() *hasher {
-	h := &hasher{tags: map[Day]uint32{}}
+	h := &hasher{}
 	for i := range h.macs {
 		h.macs[i] = hmac.New(sha256.New, b[i]) // five times dearer than a hash, so kept
 	}
@@ -86,12 +86,11 @@ func (h *hasher) bornTag(day Day) uint32 {
 	if day == 0 {
 		return 0
 	}
-	t, known := h.tags[day]
-	if !known {
-		t = h.tag([]byte{byte(day >> 24), byte(day >> 16), byte(day >> 8), byte(day)})
-		h.tags[day] = t
+	t := &h.tags[day&(1<<17-1)] // 358 years
+	if *t == 0 {
+		*t = h.tag([]byte{byte(day >> 24), byte(day >> 16), byte(day >> 8), byte(day)})
 	}
-	return t
+	return *t
 }
 
 // normalEmail appends the form of an address that two spellings of it share:

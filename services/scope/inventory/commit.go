@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -72,11 +73,9 @@ func (d *Delivery) Check(ctx context.Context) (Report, error) {
 	if err := d.resolve(ctx, r); err != nil {
 		return d.report, err
 	}
-	aliases, err := readAliases(ctx, d.store.db, d.head)
-	if err != nil {
+	if err := d.joinPeople(ctx, r); err != nil {
 		return d.report, err
 	}
-	d.report.Joined = int64(len(aliases.with(r.joins).pairs) - len(aliases.pairs))
 	d.report.Generation = d.head.generation
 	return d.report, nil
 }
@@ -108,13 +107,16 @@ func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (Report,
 	if d.report.Bad > 0 && !skipBad {
 		return d.report, errors.Join(ErrBadRows, d.abandon(ctx))
 	}
+	if err := d.joinPeople(ctx, r); err != nil {
+		return d.report, err
+	}
 	if err := d.writePeople(ctx, w, r, resumed); err != nil {
 		return d.report, err
 	}
 	if err := d.writeHoldings(ctx, w, r, resumed); err != nil {
 		return d.report, err
 	}
-	if err := d.writeAliases(ctx, w, r); err != nil {
+	if err := putAliases(ctx, r.before, r.after, w.put); err != nil {
 		return d.report, err
 	}
 	if err := w.boundary(ctx, true); err != nil {
@@ -228,7 +230,7 @@ func scanAll(rows *sql.Rows, f func() error) error {
 
 // writePeople writes attributes, records and keys chunk by chunk.
 func (d *Delivery) writePeople(ctx context.Context, w *writer, r *resolution, resumed bool) error {
-	byChunk, err := d.recordsByChunk(r)
+	byChunk, err := d.recordsByChunk(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -264,8 +266,13 @@ func (d *Delivery) writePeople(ctx context.Context, w *writer, r *resolution, re
 const placedHead = 2 + recordHead
 
 // recordsByChunk sorts the records, which came in the order of rows, by chunk.
-func (d *Delivery) recordsByChunk(r *resolution) (*spill, error) {
+// The record of a duplicate goes to the person it is as well.
+func (d *Delivery) recordsByChunk(ctx context.Context, r *resolution) (*spill, error) {
 	out := newSpill(d.records.dir)
+	duplicates := newBitset(r.people + 1)
+	for n := range r.after.pairs {
+		duplicates.add(n)
+	}
 	ordinal := uint32(0)
 	var buf []byte
 	err := d.records.each(0, func(b []byte) error {
@@ -281,6 +288,11 @@ func (d *Delivery) recordsByChunk(r *resolution) (*spill, error) {
 				if err := out.add(int(number>>16), buf); err != nil {
 					return err
 				}
+				if duplicates.has(number) {
+					if err := addSupplement(out, r.after.pairs[number].target, number, buf[placedHead:], supplementFresh); err != nil {
+						return err
+					}
+				}
 			}
 			b = b[size:]
 			ordinal++
@@ -288,10 +300,78 @@ func (d *Delivery) recordsByChunk(r *resolution) (*spill, error) {
 		return nil
 	})
 	d.records.drop(0)
+	if err == nil {
+		err = d.supplementsOfKnown(ctx, r, out)
+	}
 	if err != nil {
 		return nil, errors.Join(err, out.close())
 	}
 	return out, nil
+}
+
+// Marks of a supplement among the rows of a chunk, in the place of channels:
+// what the store knew of the duplicate comes before what the delivery says.
+const (
+	supplementKnown = 0
+	supplementFresh = 1
+)
+
+// addSupplement adds the record of a duplicate to the chunk of its person. Its
+// attribute says nobody.
+func addSupplement(out *spill, target, number uint32, record []byte, mark byte) error {
+	var head [placedHead + 4]byte
+	binary.LittleEndian.PutUint16(head[:], uint16(target))
+	head[2+7] = mark
+	if len(record)+4 > maxRecord {
+		return nil // too long to keep twice; the duplicate's own record has it
+	}
+	binary.LittleEndian.PutUint16(head[2+attributeSize:], uint16(len(record)+4))
+	binary.LittleEndian.PutUint32(head[placedHead:], number)
+	return out.add(int(target>>16), append(head[:], record...))
+}
+
+// supplementsOfKnown adds the stored records of people known before who turned
+// out to be duplicates.
+func (d *Delivery) supplementsOfKnown(ctx context.Context, r *resolution, out *spill) error {
+	var numbers []uint32
+	for n, a := range r.after.pairs {
+		if n <= d.head.people && r.before.pairs[n] != a {
+			numbers = append(numbers, n)
+		}
+	}
+	if len(numbers) == 0 {
+		return nil
+	}
+	slices.Sort(numbers)
+	p, err := d.store.people(ctx, d.store.db, d.org)
+	if err != nil {
+		return err
+	}
+	var known Person
+	for len(numbers) > 0 {
+		n := min(len(numbers), 1000)
+		if err := p.fetchScattered(ctx, numbers[:n]); err != nil {
+			return err
+		}
+		for _, number := range numbers[:n] {
+			record, err := p.record(number)
+			if err != nil {
+				return err
+			}
+			if record == "" {
+				continue
+			}
+			if err := known.decode(record); err != nil {
+				return fmt.Errorf("person %d: %w", number, err)
+			}
+			known.supplements = nil // each duplicate brings its own
+			if err := addSupplement(out, r.after.pairs[number].target, number, known.encode(nil), supplementKnown); err != nil {
+				return err
+			}
+		}
+		numbers = numbers[n:]
+	}
+	return nil
 }
 
 // appendGuardianTo adds the guardian to the record in buf.
@@ -315,6 +395,7 @@ type placer struct {
 	old     Person
 	newer   Person
 	buf     []byte
+	rows    [][]byte
 }
 
 func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
@@ -396,7 +477,7 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 		if at == 0 {
 			continue
 		}
-		c, err := p.person(first+i, int(i), rowsOf(body, next, at))
+		c, err := p.person(first+i, int(i), p.rowsOf(body, next, at))
 		if err != nil {
 			return false, err
 		}
@@ -412,23 +493,39 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 		p.w.put(ctx, segmentRow{segKeys, 0, row, sealKeyPage(&p.table[page], first, &p.keys)}))
 }
 
-// rowsOf returns the rows of one number in a canonical order.
-func rowsOf(body []byte, next map[int32]int32, at int32) [][]byte {
-	var rows [][]byte
-	for ; at != 0; at = next[at] {
+// rowsOf returns the rows of one number in a canonical order, those about the
+// person first. The slice is used again.
+func (p *placer) rowsOf(body []byte, next map[int32]int32, at int32) [][]byte {
+	p.rows = p.rows[:0]
+	for {
 		row := body[at-1:]
-		rows = append(rows, row[2:placedHead+int(binary.LittleEndian.Uint16(row[2+attributeSize:]))])
+		p.rows = append(p.rows, row[2:placedHead+int(binary.LittleEndian.Uint16(row[2+attributeSize:]))])
+		if len(next) == 0 {
+			return p.rows
+		}
+		if at = next[at]; at == 0 {
+			break
+		}
 	}
-	if len(rows) > 1 {
-		slices.SortFunc(rows, func(a, b []byte) int { return byContent(a[recordHead:], b[recordHead:]) })
+	if len(p.rows) > 1 {
+		slices.SortFunc(p.rows, compareRows)
 	}
-	return rows
+	return p.rows
 }
+
+func compareRows(a, b []byte) int {
+	if x, y := isSupplement(a), isSupplement(b); x != y {
+		return less(y)
+	} else if x && a[7] != b[7] {
+		return less(a[7] < b[7])
+	}
+	return bytes.Compare(a[recordHead:], b[recordHead:])
+}
+
+func isSupplement(row []byte) bool { return row[6]&classPresent == 0 }
 
 // person lays the rows of one person over what is known and seals the result.
 func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, err error) {
-	d := p.d
-	low := uint16(number)
 	known := p.records[slot] != nil
 	record, attr := rows[0][recordHead:], attributeOf(rows[0])
 	var before []byte
@@ -445,16 +542,16 @@ func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, e
 		}
 	}
 	if known {
-		if string(record) == string(before) {
+		if bytes.Equal(record, before) {
 			return false, nil
 		}
-		d.report.Changed++
+		p.d.report.Changed++
 	}
 	p.keys[slot] = p.fresh[slot]
 	start := len(p.buf)
 	p.buf = sealOnce(p.buf, &p.keys[slot], record, numberContext(number))
 	p.records[slot] = p.buf[start:len(p.buf):len(p.buf)]
-	p.attrs.set(low, attr)
+	p.attrs.set(uint16(number), attr)
 	return true, nil
 }
 
@@ -465,14 +562,43 @@ func (p *placer) fold(before string, rows [][]byte) ([]byte, attribute, error) {
 	}
 	p.old.Address = slices.Clone(p.old.Address)
 	for _, row := range rows {
+		if isSupplement(row) {
+			if err := p.supplement(row[recordHead:]); err != nil {
+				return nil, attribute{}, err
+			}
+			continue
+		}
 		if err := p.newer.decode(string(row[recordHead:])); err != nil {
 			return nil, attribute{}, err
 		}
 		p.old.laidOver(&p.newer)
 		p.old.Address = slices.Clone(p.old.Address)
 	}
+	slices.SortFunc(p.old.supplements, func(a, b supplement) int { return less(a.number < b.number) })
 	attr, err := p.d.attribute(&p.old)
-	return p.old.encode(nil), attr, err
+	record := p.old.encode(nil)
+	if len(record) > maxRecord {
+		p.old.supplements = nil // the duplicates keep their own records
+		record = p.old.encode(nil)
+	}
+	return record, attr, err
+}
+
+// supplement lays a row of a duplicate over what is kept of it.
+func (p *placer) supplement(row []byte) error {
+	number := binary.LittleEndian.Uint32(row)
+	i := slices.IndexFunc(p.old.supplements, func(s supplement) bool { return s.number == number })
+	if i < 0 {
+		p.old.supplements = append(p.old.supplements, supplement{number, string(row[4:])})
+		return nil
+	}
+	var kept Person
+	if err := errors.Join(kept.decode(p.old.supplements[i].record), p.newer.decode(string(row[4:]))); err != nil {
+		return err
+	}
+	kept.laidOver(&p.newer)
+	p.old.supplements[i].record = string(kept.encode(nil))
+	return nil
 }
 
 func attributeOf(row []byte) attribute {

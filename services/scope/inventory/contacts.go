@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
@@ -165,7 +166,6 @@ func (p *people) contacts(ctx context.Context, numbers []uint32, out *event.Cont
 		return 0, err
 	}
 	size := 0
-	var twice []int // places in out of people with duplicates
 	n := 0
 	for ; n < len(numbers) && size < answerBytes; n++ {
 		number := numbers[n]
@@ -184,45 +184,63 @@ func (p *people) contacts(ctx context.Context, numbers []uint32, out *event.Cont
 				return n, fmt.Errorf("person %d: %w", number, err)
 			}
 		}
-		others, err := p.duplicates(ctx, number)
-		if err != nil {
-			return n, err
-		}
-		if len(others) > 0 {
-			twice = append(twice, len(out.Contacts))
-		}
 		out.Contacts = append(out.Contacts, c)
-	}
-	for _, i := range twice {
-		if err := p.complete(ctx, &out.Contacts[i]); err != nil {
-			return n, err
-		}
 	}
 	return n, nil
 }
 
-// complete fills what a contact lacks from the person's other records.
-func (p *people) complete(ctx context.Context, c *person.Contact) error {
-	others, err := p.duplicates(ctx, uint32(c.Number))
-	if err != nil {
-		return err
+// fetchScattered opens the pages of numbers, which ascend, that lie far apart.
+func (p *people) fetchScattered(ctx context.Context, numbers []uint32) error {
+	clear(p.pages)
+	var at []uint32
+	for _, n := range numbers {
+		if page := n / pageSize; len(at) == 0 || at[len(at)-1] != page {
+			at = append(at, page)
+		}
 	}
-	for _, o := range others {
-		if err := p.fetch(ctx, []uint32{uint32(o.Number)}); err != nil {
+	for len(at) > 0 {
+		n := min(len(at), 128)
+		if err := p.fetchPages(ctx, at[:n]); err != nil {
 			return err
 		}
-		record, err := p.record(uint32(o.Number))
-		if err != nil {
-			return err
-		}
-		if record == "" {
-			continue
-		}
-		if err := contact(c, record); err != nil {
-			return fmt.Errorf("person %d: %w", o.Number, err)
-		}
+		at = at[n:]
 	}
 	return nil
+}
+
+// fetchPages opens pages with one read.
+func (p *people) fetchPages(ctx context.Context, at []uint32) error {
+	args := []any{p.head.id, p.head.generation}
+	marks := make([]byte, 0, 5*len(at))
+	for i, page := range at {
+		args = append(args, int64(page))
+		marks = strconv.AppendInt(append(marks, ", $"...), int64(i+3), 10)
+		// Before the rows are open: PostgreSQL answers one question at a time.
+		if _, err := p.tableOf(ctx, page/pages); err != nil {
+			return err
+		}
+	}
+	rows, err := p.q.QueryContext(ctx, `SELECT kind, c, body FROM segment WHERE inventory = $1 AND kind IN (2, 3) AND a = 0 AND generation <= $2
+		AND c IN (`+string(marks[2:])+`) ORDER BY kind DESC, c, generation`, args...)
+	if err != nil {
+		return segmentError(segKeys, 0, int64(at[0]), err)
+	}
+	return scanAll(rows, func() error {
+		var kind, c int64
+		var body []byte
+		if err := rows.Scan(&kind, &c, &body); err != nil {
+			return err
+		}
+		page := p.pages[uint32(c)]
+		if page == nil {
+			page = new(openedPage)
+			p.pages[uint32(c)] = page
+		}
+		if kind == segRecords {
+			return page.records.parse(body)
+		}
+		return openKeyPage(&p.table[uint32(c)/pages][c%pages], uint32(c)*pageSize, body, &page.keys)
+	})
 }
 
 // Contacts answers a question for contact records of a sealed revision and

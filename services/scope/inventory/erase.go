@@ -117,7 +117,7 @@ func (e *erasure) remember(ctx context.Context, p *people) error {
 	var who Person
 	for numbers := e.numbers; len(numbers) > 0; {
 		n := min(len(numbers), 1000)
-		if err := p.fetch(ctx, numbers[:n]); err != nil {
+		if err := p.fetchScattered(ctx, numbers[:n]); err != nil {
 			return err
 		}
 		for _, number := range numbers[:n] {

@@ -107,7 +107,7 @@ func tableOrder(s Source) int {
 func File(path string, m Mapping) (Source, error) {
 	read, known := formats[strings.ToLower(filepath.Ext(path))]
 	if !known {
-		return Source{}, fmt.Errorf("%s: the ending is none of .csv .tsv .txt", filepath.Base(path))
+		return Source{}, fmt.Errorf("%s: the ending is none of .csv .tsv .txt .tocsin", filepath.Base(path))
 	}
 	name := filepath.Base(path)
 	return Source{Name: name, Mapping: m, Read: func(ctx context.Context, d *Delivery, digest io.Writer) (err error) {
@@ -131,7 +131,7 @@ func Text(name, text string, m Mapping) Source {
 type format func(ctx context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error
 
 var formats = map[string]format{
-	".csv": csvFile, ".tsv": csvFile, ".txt": csvFile,
+	".csv": csvFile, ".tsv": csvFile, ".txt": csvFile, ".tocsin": bulkFile,
 }
 
 func csvFile(_ context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error {

@@ -141,9 +141,22 @@ func radixEntries(all []entry) {
 	}
 	copy(all, sorted)
 	for i := range digits {
-		if run := all[ends[i]:ends[i+1]]; len(run) > 1 {
+		if run := all[ends[i]:ends[i+1]]; len(run) > 64 {
 			slices.SortFunc(run, entry.compare)
+		} else {
+			insertEntries(run)
 		}
+	}
+}
+
+// insertEntries sorts a short run.
+func insertEntries(run []entry) {
+	for i := 1; i < len(run); i++ {
+		e, j := run[i], i
+		for ; j > 0 && e.compare(run[j-1]) < 0; j-- {
+			run[j] = run[j-1]
+		}
+		run[j] = e
 	}
 }
 

@@ -240,15 +240,14 @@ func (a aliases) with(joins []join) aliases {
 	return out
 }
 
-// writeAliases writes who is the same person as whom, in both directions.
-func (d *Delivery) writeAliases(ctx context.Context, w *writer, r *resolution) error {
-	before, err := readAliases(ctx, d.store.db, d.head)
-	if err != nil {
+// joinPeople finds who is the same person as whom after the delivery.
+func (d *Delivery) joinPeople(ctx context.Context, r *resolution) (err error) {
+	if r.before, err = readAliases(ctx, d.store.db, d.head); err != nil {
 		return err
 	}
-	after := before.with(r.joins)
-	d.report.Joined = int64(len(after.pairs) - len(before.pairs))
-	return putAliases(ctx, before, after, w.put)
+	r.after = r.before.with(r.joins)
+	d.report.Joined = int64(len(r.after.pairs) - len(r.before.pairs))
+	return nil
 }
 
 // putAliases writes the alias segments in which before and after differ.

@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -67,10 +66,19 @@ type Person struct {
 	guardian    person.Number
 	otherEmails []string
 	otherPhones []string
+	supplements []supplement
+}
+
+// supplement is the record of a duplicate, kept in the record of the person so
+// that a contact is complete with one read. The duplicate keeps its own record,
+// so that the joining can be undone.
+type supplement struct {
+	number uint32
+	record string
 }
 
 // reset empties p for the next row and keeps its slices.
-func (p *Person) reset() { *p = Person{Address: p.Address[:0]} }
+func (p *Person) reset() { *p = Person{Address: p.Address[:0], supplements: p.supplements[:0]} }
 
 // Codes of words; stored, never change. The first stands for unknown or none.
 var (
@@ -123,6 +131,7 @@ const (
 	fieldOtherEmail // repeated
 	fieldOtherPhone // repeated
 	fieldLastActive
+	fieldSupplement // number u32, then the record of the duplicate; repeated, last
 )
 
 const (
@@ -173,6 +182,12 @@ func (p *Person) encode(b []byte) []byte {
 	if p.guardian != 0 { // last, as an import learns it after the rest
 		b = append(b, fieldGuardian, 4)
 		b = binary.LittleEndian.AppendUint32(b, uint32(p.guardian))
+	}
+	for _, s := range p.supplements {
+		b = append(b, fieldSupplement)
+		b = binary.AppendUvarint(b, uint64(4+len(s.record)))
+		b = binary.LittleEndian.AppendUint32(b, s.number)
+		b = append(b, s.record...)
 	}
 	return b
 }
@@ -271,6 +286,10 @@ func (p *Person) decode(record string) error {
 			p.otherPhones = append(p.otherPhones, v)
 		case fieldLastActive:
 			p.LastActive = uint16(number32(v))
+		case fieldSupplement:
+			if len(v) > 4 {
+				p.supplements = append(p.supplements, supplement{number32(v), v[4:]})
+			}
 		}
 	})
 }
@@ -295,7 +314,8 @@ func number32(v string) uint32 {
 func contact(c *person.Contact, record string) error {
 	address := len(c.Address) == 0
 	first := c.AgeClass == ""
-	return fields(record, func(tag byte, v string) {
+	var damaged error
+	err := fields(record, func(tag byte, v string) {
 		switch tag {
 		case fieldGiven:
 			if c.GivenName == "" {
@@ -331,8 +351,13 @@ func contact(c *person.Contact, record string) error {
 			if c.Guardian == 0 {
 				c.Guardian = person.Number(number32(v))
 			}
+		case fieldSupplement:
+			if len(v) > 4 {
+				damaged = errors.Join(damaged, contact(c, v[4:]))
+			}
 		}
 	})
+	return errors.Join(err, damaged)
 }
 
 func contactClass(c *person.Contact, v string, first bool) {
@@ -403,10 +428,6 @@ func withOther(others []string, old, now string) []string {
 	others = append([]string{old}, others...)
 	return others[:min(len(others), 8)]
 }
-
-// byContent orders the rows of one person in one delivery, so that the order
-// of rows does not decide what stays.
-func byContent(a, b []byte) int { return bytes.Compare(a, b) }
 
 // attribute is what stands in the clear beside a person's number.
 type attribute struct {

@@ -19,7 +19,9 @@ type resolution struct {
 	// chunks holds the holdings by chunk: number in chunk u16, then a holding.
 	chunks *spill
 	joins  []join
-	write  func(ctx context.Context, seg segmentRow) error // nil in a check
+	// before and after say who is the same person as whom.
+	before, after aliases
+	write         func(ctx context.Context, seg segmentRow) error // nil in a check
 }
 
 // join says that two numbers are the same person.
@@ -117,8 +119,9 @@ func (w *indexWalk) parse(body []byte) ([]entry, error) {
 	return all, nil
 }
 
-// fresh returns the entries of part q of the delivery, sorted; number is the ordinal.
-func (w *indexWalk) fresh(q int) ([]entry, error) {
+// fresh returns the entries of part q of the delivery. Their numbers are
+// ordinals, or with numbers given the people these stand for.
+func (w *indexWalk) fresh(q int, numbers []uint32) ([]entry, error) {
 	s := w.d.index[w.kind]
 	if q >= len(s.parts) {
 		return nil, nil
@@ -127,7 +130,13 @@ func (w *indexWalk) fresh(q int) ([]entry, error) {
 	all := make([]entry, 0, s.parts[q].size/size)
 	err := s.each(q, func(b []byte) error {
 		for ; len(b) > 0; b = b[size:] {
-			all = append(all, w.kind.at(b))
+			e := w.kind.at(b)
+			if numbers != nil {
+				if e.number = numbers[e.number]; e.number == heldBack {
+					continue
+				}
+			}
+			all = append(all, e)
 		}
 		return nil
 	})
@@ -172,7 +181,7 @@ func (d *Delivery) resolveIdentity(ctx context.Context, r *resolution, tombs *to
 		if err != nil {
 			return err
 		}
-		fresh, err := w.fresh(q)
+		fresh, err := w.fresh(q, nil)
 		if err != nil {
 			return err
 		}
@@ -328,13 +337,9 @@ func (d *Delivery) resolveIndex(ctx context.Context, r *resolution, k kindOfInde
 		if err != nil {
 			return err
 		}
-		fresh, err := w.fresh(q)
+		fresh, err := w.fresh(q, r.numbers)
 		if err != nil {
 			return err
-		}
-		fresh = slices.DeleteFunc(fresh, func(e entry) bool { return r.numbers[e.number] == heldBack })
-		for i := range fresh {
-			fresh[i].number = r.numbers[fresh[i].number]
 		}
 		sortEntries(fresh)
 		merged, added := mergeEntries(known, fresh, tombs)

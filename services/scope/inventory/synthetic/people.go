@@ -162,13 +162,14 @@ func (row *Row) contacts(r source, c *country, i int, domain string) {
 	}
 }
 
+// spelled is how a mailbox spells the letters of names.
+var spelled = strings.NewReplacer(
+	"å", "a", "ä", "a", "ö", "o", "Å", "a", "Ä", "a", "Ö", "o", "é", "e", "è", "e", "ë", "e", "É", "e", "î", "i", "í", "i", "Í", "i", "ì", "i", "ï", "i",
+	"ñ", "n", "á", "a", "Á", "a", "ã", "a", "ā", "a", "ó", "o", "ò", "o", "ô", "o", "ø", "o", "ü", "u", "ú", "u", "ū", "u", "ł", "l", "Ł", "l", "ą", "a",
+	"ń", "n", "ř", "r", "ß", "ss", "ç", "c", "æ", "ae", "š", "s", "ž", "z", "ē", "e", "ê", "e", " ", "", "'", "", "-", "")
+
 // plainLetters spells a name as a mailbox does.
-func plainLetters(name string) string {
-	return strings.ToLower(strings.NewReplacer(
-		"å", "a", "ä", "a", "ö", "o", "Å", "A", "Ä", "A", "Ö", "O", "é", "e", "è", "e", "ë", "e", "É", "E", "î", "i", "í", "i", "Í", "I", "ì", "i", "ï", "i",
-		"ñ", "n", "á", "a", "Á", "A", "ã", "a", "ā", "a", "ó", "o", "ò", "o", "ô", "o", "ø", "o", "ü", "u", "ú", "u", "ū", "u", "ł", "l", "Ł", "L", "ą", "a",
-		"ń", "n", "ř", "r", "ß", "ss", "ç", "c", "æ", "ae", "š", "s", "ž", "z", "ē", "e", "ł", "l", "ê", "e", " ", "", "'", "", "-", "").Replace(name))
-}
+func plainLetters(name string) string { return strings.ToLower(spelled.Replace(name)) }
 
 func (row *Row) unknownCountry() {
 	row.Jurisdiction, row.Country, row.Region, row.Address = "", "", "", nil

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -139,4 +140,26 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return ""
+}
+
+// WriteBulk writes the set in the bulk form.
+func (s *Set) WriteBulk(w io.Writer) error {
+	b, err := inventory.NewBulkWriter(w)
+	if err != nil {
+		return fmt.Errorf("write synthetic people: %w", err)
+	}
+	for _, x := range s.Systems() {
+		err = errors.Join(err, b.System(x))
+	}
+	for _, d := range s.Datasets() {
+		err = errors.Join(err, b.Dataset(d))
+	}
+	err = errors.Join(err, s.Each(func(_ int, row *Row) error {
+		row.finishAddress()
+		return b.Person(&row.Person, row.Holdings)
+	}), b.Close())
+	if err != nil {
+		return fmt.Errorf("write synthetic people: %w", err)
+	}
+	return nil
 }

@@ -52,7 +52,7 @@ CREATE TABLE segment (
 	generation BIGINT NOT NULL,
 	body       BLOB NOT NULL,
 	PRIMARY KEY (inventory, kind, a, c, generation)
-) WITHOUT ROWID;
+);
 -- Deliveries under way or done; id is the digest of what was delivered.
 CREATE TABLE delivery (
 	inventory  BIGINT NOT NULL,
