@@ -49,4 +49,17 @@ func (c Channel) Text() string {
 
 // sendable are the channels on which one person is written to. A public page
 // reaches nobody in particular, so it is no rung of a ladder.
-var sendable = []Channel{Email, SMS, Post, Fax}
+var sendable = []Channel{Email, SMS, Post}
+
+// serves reports whether this installation can send on a channel.
+func (s *Service) serves(ch Channel) bool {
+	switch ch {
+	case Email:
+		return s.mail != nil
+	case SMS:
+		return s.sms != nil
+	case Post:
+		return s.cfg.PrintDir != ""
+	}
+	return false
+}

@@ -158,7 +158,7 @@ func (k *content) text(r recipient, ch Channel) *text {
 }
 
 // rule returns in which order the people of this order are reached.
-func (k *content) rule(mailDomains []string) rule {
+func (k *content) rule(mailDomains []string, serves func(Channel) bool) rule {
 	r := rule{mailDomains: mailDomains, ignoreCompromise: k.c.Facts[FactUseExposed].Value != ""}
 	allowed := func(name string) bool {
 		for _, n := range k.order.Channels {
@@ -170,7 +170,7 @@ func (k *content) rule(mailDomains []string) rule {
 	}
 	add := func(name string) {
 		ch, ok := channelNamed(name)
-		if !ok || ch == Page || ch == Voice || !allowed(name) {
+		if !ok || !serves(ch) || !allowed(name) {
 			return
 		}
 		for _, have := range r.channels {

@@ -136,7 +136,7 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 // rows decides for every person of a page on which channel to begin, or why not at all.
 func (l *lister) rows(k *content, mark *marker, people []recipient, erased []person.Number) []message {
 	rows := make([]message, 0, len(people)+len(erased))
-	r := k.rule(l.s.cfg.MailDomains[l.p.org])
+	r := k.rule(l.s.cfg.MailDomains[l.p.org], l.s.serves)
 	for _, who := range people {
 		m := message{person: who.named.Number, exposed: uint32(who.named.Exposed), place: packPlace(who.named.Jurisdiction)}
 		m.ladder, m.reason = k.ladder(r, who)

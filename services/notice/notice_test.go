@@ -1,9 +1,14 @@
 package notice
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/person"
+	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/sandbox"
 )
 
@@ -112,5 +117,37 @@ func TestWithoutAnyEvidenceASecondCopyIsMarked(t *testing.T) {
 	}
 	if int64(sum.ToldTwice) > p.Orders[0].PossibleDuplicates {
 		t.Errorf("%d people were told twice and only %d notices are marked as possible duplicates", sum.ToldTwice, p.Orders[0].PossibleDuplicates)
+	}
+}
+
+func TestLettersGoToWhoeverHasOnlyAnAddress(t *testing.T) {
+	people := testPeople(30)
+	for _, i := range []int{3, 4} {
+		people[i].Email, people[i].Phone = "", ""
+		people[i].Address = []person.Text{"1 High St", "London", "United Kingdom"}
+	}
+	dir := t.TempDir()
+	r := newRig(t, people, func(c *Config) { c.PrintDir = dir })
+	r.start("one")
+	r.prepare()
+	key := event.TextKey{Audience: "people", Channel: "letter", Language: "en-GB"}
+	letter := event.WordingDrafted{TextKey: key, Version: 1, Subject: "About your data", Body: "Dear {{person.full_name}}, ref {{notice.reference}}."}
+	letter.Digest = wording.Digest(key, letter.Subject, letter.Body)
+	r.say("writer", letter)
+	a := r.approval("email", "post")
+	a.Texts = append(a.Texts, event.ApprovedText{TextKey: key, Digest: letter.Digest})
+	r.say("lex", r.sign(a))
+	r.say("dora", order("o1", "email", "post"))
+	tally := r.completed(60 * time.Second)
+	if tally.Told != 30 || tally.States["post"]["accepted"] != 2 {
+		t.Errorf("tally = %+v, want 30 told, 2 of them by post", tally)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, testOrg, "*.csv"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("print files %v, %v; want one", found, err)
+	}
+	text, err := os.ReadFile(found[0])
+	if err != nil || strings.Count(string(text), "High St") != 2 {
+		t.Errorf("the list = %q, %v; want two letters", text, err)
 	}
 }

@@ -214,8 +214,8 @@ func (s *Service) receiptsIn(v view, now time.Time) bool {
 	if v.plan.lastAt != 0 && !now.Before(v.settles) {
 		return true
 	}
-	for _, states := range v.tally.States {
-		if states[Accepted.String()] > 0 || states[Deferred.String()] > 0 {
+	for ch, states := range v.tally.States {
+		if ch != Post.String() && (states[Accepted.String()] > 0 || states[Deferred.String()] > 0) {
 			return false
 		}
 	}

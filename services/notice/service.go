@@ -60,6 +60,9 @@ type Config struct {
 	// callbacks go to its /v1/receipts/….
 	PublicURL string
 
+	// PrintDir is the folder of print files for letters; empty switches post off.
+	PrintDir string
+
 	// Lease is how long a worker may be silent before another takes over; 0 means 10 s.
 	Lease time.Duration
 	// Workers is how many tickets of a channel are in work at once; 0 means 3.

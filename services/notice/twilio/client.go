@@ -77,10 +77,10 @@ type SMS struct {
 	// Validity is how long Twilio may try; 0 means MaxValidity.
 	Validity time.Duration
 	// Case is the number of the case, which callbacks carry for operators.
-	Case   string
-	Notice carrier.ID
-	Attempt  int64
-	Pos      int
+	Case    string
+	Notice  carrier.ID
+	Attempt int64
+	Pos     int
 }
 
 // Send creates one message and says what the answer proves.
