@@ -27,6 +27,13 @@ import (
 // transaction that the committer gathers them for.
 const workers = 64
 
+// ackWait is how soon what a killed process was reading is read again;
+// readLimit bounds the reading of one message, which holds many documents at most.
+const (
+	ackWait   = 5 * time.Second
+	readLimit = 2 * time.Minute
+)
+
 // defaultWindow is how far apart related alerts may lie.
 const defaultWindow = 24 * time.Hour
 
@@ -112,7 +119,8 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("intake: %w", err)
 	}
-	cfg.Bus.Handle(bus.Handler{Name: "map", Stream: event.StreamAlerts, Subject: event.SubjectAlerts, Workers: workers, Do: s.mapAlert})
+	cfg.Bus.Handle(bus.Handler{Name: "map", Stream: event.StreamAlerts, Subject: event.SubjectAlerts, Workers: workers,
+		AckWait: ackWait, Timeout: readLimit, Do: s.mapAlert})
 	bus.Answer(cfg.Bus, event.AskAlerts, s.answer)
 	return s, nil
 }
