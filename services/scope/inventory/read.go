@@ -14,11 +14,13 @@ import (
 	"tocsin.dev/pkg/category"
 )
 
+// Of every segment a reader sees one generation: the step that makes a newer
+// one visible removes the older.
+
 // readSegment returns the body that readers of h see, or nil if there is none.
 func readSegment(ctx context.Context, q querier, h head, kind, a, c int64) ([]byte, error) {
 	var body []byte
-	err := q.QueryRowContext(ctx, `SELECT body FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c = $4 AND generation <= $5
-		ORDER BY generation DESC LIMIT 1`, h.id, kind, a, c, h.generation).Scan(&body)
+	err := q.QueryRowContext(ctx, `SELECT body FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c = $4 AND generation <= $5`, h.id, kind, a, c, h.generation).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -32,28 +34,18 @@ func readSegment(ctx context.Context, q querier, h head, kind, a, c int64) ([]by
 // exclusive, in order.
 func readSegments(ctx context.Context, q querier, h head, kind, a, from, to int64, f func(c int64, body []byte) error) error {
 	rows, err := q.QueryContext(ctx, `SELECT c, body FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c >= $4 AND c < $5
-		AND generation <= $6 ORDER BY c, generation`, h.id, kind, a, from, to, h.generation)
+		AND generation <= $6 ORDER BY c`, h.id, kind, a, from, to, h.generation)
 	if err != nil {
 		return segmentError(kind, a, from, err)
 	}
-	last, body := int64(-1), []byte(nil)
 	err = scanAll(rows, func() error {
 		var c int64
-		var b []byte
-		if err := rows.Scan(&c, &b); err != nil {
+		var body []byte
+		if err := rows.Scan(&c, &body); err != nil {
 			return err
 		}
-		if last >= 0 && c != last {
-			if err := f(last, body); err != nil {
-				return err
-			}
-		}
-		last, body = c, b
-		return nil
+		return f(c, body)
 	})
-	if err == nil && last >= 0 {
-		err = f(last, body)
-	}
 	if err != nil {
 		return segmentError(kind, a, from, err)
 	}

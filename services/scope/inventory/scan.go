@@ -172,18 +172,18 @@ type found struct {
 	ring [chunkSize]uint8
 	// groups holds exposed by group; nil when there is only one.
 	groups []*[chunkSize]uint32
-	attrs  attributeColumns
+	attrs  attributeView
 	erased int64
+	some   []uint16
 }
 
 // carried is what a duplicate brings to the person it stands for.
 type carried struct {
-	low                    uint16
-	channels, ring         uint8
-	jurisdiction, language uint16
-	lastActive             uint16
-	exposed                uint32
-	groups                 []uint32
+	attribute
+	low     uint16
+	ring    uint8
+	exposed uint32
+	groups  []uint32
 }
 
 // scanner goes through the chunks from the highest to the lowest, so that a
@@ -218,7 +218,7 @@ func (s *Store) scan(ctx context.Context, tx *sql.Tx, h head, p *plan, visit fun
 		marks[i] = fmt.Sprintf("$%d", i+4)
 	}
 	sc.query = `SELECT a, body FROM segment WHERE inventory = $1 AND kind = 0 AND c = $2 AND generation <= $3 AND a IN (` +
-		strings.Join(marks, ", ") + `) ORDER BY a, generation`
+		strings.Join(marks, ", ") + `)`
 	if len(p.datasets) == 0 {
 		return nil
 	}
@@ -254,11 +254,7 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 	if !any && len(carry) == 0 && len(aliases) == 0 {
 		return nil
 	}
-	attrs, err := readSegment(ctx, sc.q, sc.head, segAttributes, 0, int64(chunk))
-	if err != nil {
-		return err
-	}
-	if err := f.attrs.parse(attrs); err != nil {
+	if err := sc.loadAttributes(ctx, chunk); err != nil {
 		return segmentError(segAttributes, 0, int64(chunk), err)
 	}
 	sc.bury(chunk)
@@ -271,6 +267,25 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 	return sc.visit(f)
 }
 
+// loadAttributes reads the attributes of the chunk with one copy.
+func (sc *scanner) loadAttributes(ctx context.Context, chunk uint32) error {
+	rows, err := sc.q.QueryContext(ctx, `SELECT body FROM segment WHERE inventory = $1 AND kind = 1 AND a = 0 AND c = $2 AND generation <= $3`,
+		sc.head.id, int64(chunk), sc.head.generation)
+	if err != nil {
+		return err
+	}
+	found := false
+	err = scanAll(rows, func() error {
+		var body sql.RawBytes
+		found = true
+		return errors.Join(rows.Scan(&body), sc.found.attrs.load(body))
+	})
+	if err == nil && !found {
+		err = sc.found.attrs.load(nil)
+	}
+	return err
+}
+
 // mark reads the segments of the chunk and marks who is exposed.
 func (sc *scanner) mark(ctx context.Context, chunk uint32) (bool, error) {
 	args := []any{sc.head.id, int64(chunk), sc.head.generation}
@@ -281,36 +296,21 @@ func (sc *scanner) mark(ctx context.Context, chunk uint32) (bool, error) {
 	if err != nil {
 		return false, segmentError(segHoldings, 0, int64(chunk), err)
 	}
-	any, last, body := false, int64(-1), []byte(nil)
-	apply := func() error {
-		if last < 0 {
-			return nil
+	any := false
+	err = scanAll(rows, func() error {
+		var a int64
+		var body sql.RawBytes
+		if err := rows.Scan(&a, &body); err != nil {
+			return err
 		}
 		any = true
 		s, err := parseColumns(body)
 		if err != nil {
-			return segmentError(segHoldings, last, int64(chunk), err)
+			return segmentError(segHoldings, a, int64(chunk), err)
 		}
-		sc.markDataset(&s, last)
-		return nil
-	}
-	err = scanAll(rows, func() error {
-		var a int64
-		var b sql.RawBytes
-		if err := rows.Scan(&a, &b); err != nil {
-			return err
-		}
-		if a != last {
-			if err := apply(); err != nil {
-				return err
-			}
-		}
-		last, body = a, append(body[:0], b...)
+		sc.markDataset(&s, a)
 		return nil
 	})
-	if err == nil {
-		err = apply()
-	}
 	return any, err
 }
 
@@ -360,7 +360,9 @@ func (sc *scanner) bury(chunk uint32) {
 			f.erased++
 		}
 		f.clear(low)
-		f.attrs.class[low], f.attrs.channels[low] = 0, 0
+		if f.attrs.has(low) {
+			f.attrs.set(int(low), attribute{})
+		}
 	}
 }
 
@@ -375,9 +377,9 @@ func (f *found) clear(low uint16) {
 func (sc *scanner) takeAliases(chunk uint32, body []byte, here *[]carried) error {
 	f := &sc.found
 	return eachAlias(body, func(low uint16, target uint32, _ uint8) {
-		c := carried{
-			low: uint16(target), channels: f.attrs.channels[low], ring: f.ring[low], jurisdiction: f.attrs.jurisdiction[low],
-			language: f.attrs.language[low], lastActive: f.attrs.lastActive[low], exposed: f.exposed[low],
+		c := carried{low: uint16(target), ring: f.ring[low], exposed: f.exposed[low]}
+		if f.attrs.has(low) {
+			c.attribute = f.attrs.at(int(low))
 		}
 		for _, g := range f.groups {
 			c.groups = append(c.groups, g[low])
@@ -391,6 +393,19 @@ func (sc *scanner) takeAliases(chunk uint32, body []byte, here *[]carried) error
 	})
 }
 
+// people returns the numbers in the chunk of those exposed.
+func (f *found) people() []uint16 {
+	if f.some == nil {
+		f.some = make([]uint16, chunkSize+1)
+	}
+	n := 0
+	for i := range f.exposed {
+		f.some[n] = uint16(i)
+		n += int((uint64(f.exposed[i]) + math.MaxUint32) >> 32) // 1 if exposed, without a branch
+	}
+	return f.some[:n]
+}
+
 // lay adds what a duplicate brings.
 func (f *found) lay(c carried) {
 	f.exposed[c.low] |= c.exposed
@@ -398,14 +413,19 @@ func (f *found) lay(c carried) {
 	for i, g := range f.groups {
 		g[c.low] |= c.groups[i]
 	}
-	f.attrs.channels[c.low] |= c.channels
-	f.attrs.lastActive[c.low] = max(f.attrs.lastActive[c.low], c.lastActive)
-	if f.attrs.jurisdiction[c.low] == 0 {
-		f.attrs.jurisdiction[c.low] = c.jurisdiction
+	if !f.attrs.has(c.low) {
+		return
 	}
-	if f.attrs.language[c.low] == 0 {
-		f.attrs.language[c.low] = c.language
+	a := f.attrs.at(int(c.low))
+	a.channels |= c.channels
+	a.lastActive = max(a.lastActive, c.lastActive)
+	if a.jurisdiction == 0 {
+		a.jurisdiction = c.jurisdiction
 	}
+	if a.language == 0 {
+		a.language = c.language
+	}
+	f.attrs.set(int(c.low), a)
 }
 
 // tally adds up the people of a scan.
@@ -416,9 +436,8 @@ type tally struct {
 	keptTooLong  int64
 	jurisdiction []int64
 	language     []int64
-	channels     [4]int64 // email, sms, post, none
-	ages         [len(ageClasses)]int64
-	relations    [1 << 3]int64
+	channels     [8]int64   // by the bits of the channels
+	classes      [256]int64 // by class
 	rings        [4]int64
 	categories   [32]int64
 	groups       map[string][]int64 // by controller, then jurisdiction
@@ -444,22 +463,18 @@ func (t *tally) add(f *found) {
 		cutoff = t.plan.groups[0].cutoff
 	}
 	var masks maskCounts
-	for i := range f.exposed {
-		m := f.exposed[i]
-		if m == 0 {
-			continue
-		}
-		masks.count(m)
-		t.jurisdiction[f.attrs.jurisdiction[i]]++
-		t.language[f.attrs.language[i]]++
-		class := f.attrs.class[i]
-		t.ages[class&3]++
-		t.relations[class>>classRelation&7]++
-		t.reach(f.attrs.channels[i])
+	for _, low := range f.people() {
+		i := int(low)
+		masks.count(f.exposed[i])
+		a := f.attrs.at(i)
+		t.jurisdiction[a.jurisdiction]++
+		t.language[a.language]++
+		t.classes[a.class]++
+		t.channels[a.channels&7]++
 		if t.plan.rings {
 			t.rings[f.ring[i]]++
 		}
-		if a := f.attrs.lastActive[i]; a != 0 && a < cutoff {
+		if a.lastActive != 0 && a.lastActive < cutoff {
 			t.keptTooLong++
 		}
 	}
@@ -469,14 +484,25 @@ func (t *tally) add(f *found) {
 	}
 }
 
-func (t *tally) reach(c uint8) {
-	if c == 0 {
-		t.channels[3]++
-		return
+// reach returns the people by channel: email, sms, post, none.
+func (t *tally) reach() []int64 {
+	out := make([]int64, 4)
+	out[3] = t.channels[0]
+	for bits, n := range t.channels {
+		for c := range 3 {
+			out[c] += n * int64(bits>>c&1)
+		}
 	}
-	t.channels[0] += int64(c & 1)
-	t.channels[1] += int64(c >> 1 & 1)
-	t.channels[2] += int64(c >> 2 & 1)
+	return out
+}
+
+// classesBy adds up the classes by some of their bits.
+func (t *tally) classesBy(shift, mask int) []int64 {
+	out := make([]int64, mask+1)
+	for class, n := range t.classes {
+		out[class>>shift&mask] += n
+	}
+	return out
 }
 
 // addGroups counts by controller, and those kept too long in any dataset.
@@ -486,16 +512,17 @@ func (t *tally) addGroups(f *found) {
 			continue
 		}
 		kept := false
+		attr := f.attrs.at(i)
 		counted := map[string]bool{}
 		for g, scratch := range f.groups {
 			if scratch[i] == 0 {
 				continue
 			}
 			group := t.plan.groups[g]
-			kept = kept || f.attrs.lastActive[i] != 0 && f.attrs.lastActive[i] < group.cutoff
+			kept = kept || attr.lastActive != 0 && attr.lastActive < group.cutoff
 			if !counted[group.controller] {
 				counted[group.controller] = true
-				t.groups[group.controller][f.attrs.jurisdiction[i]]++
+				t.groups[group.controller][attr.jurisdiction]++
 				t.groupPeople[group.controller]++
 			}
 		}
@@ -552,15 +579,15 @@ func (t *tally) answer(h head) event.PreviewAnswer {
 	a := event.PreviewAnswer{People: t.people, Erased: t.erased, KeptTooLong: t.keptTooLong, Generation: h.generation, Relations: map[string]int64{}}
 	a.Counts = event.Counts{
 		Jurisdictions: named(h.terms.Jurisdictions, t.jurisdiction), Languages: named(h.terms.Languages, t.language),
-		Channels:   named([]string{"email", "sms", "post", "none"}, t.channels[:]),
-		AgeClasses: named(ageClasses[:], t.ages[:]), Categories: map[string]int64{}, Rings: map[string]int64{},
+		Channels:   named([]string{"email", "sms", "post", "none"}, t.reach()),
+		AgeClasses: named(ageClasses[:], t.classesBy(0, 3)), Categories: map[string]int64{}, Rings: map[string]int64{},
 	}
 	for bit, n := range t.categories {
 		if n > 0 {
 			a.Counts.Categories[category.All()[bit].Code] = n
 		}
 	}
-	a.Relations = named(relations[:], t.relations[:])
+	a.Relations = named(relations[:], t.classesBy(classRelation, 7))
 	if t.plan.rings {
 		a.Counts.Rings = named(ringNames[:], t.rings[:])
 	} else if len(t.plan.reaches) > 0 && t.people > 0 {

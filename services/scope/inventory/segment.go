@@ -116,22 +116,35 @@ func (s *columns) mark(scratch *[chunkSize]uint32, from, to, limit uint32) {
 		s.markWide(scratch, from, to, masks)
 		return
 	}
-	small := masks[:256]
-	first, low, ix := s.first[:4*s.rows], s.low[:2*s.rows], s.ix[:s.rows]
+	small := (*[256]uint32)(masks)
+	for start := 0; start < s.rows; {
+		// Up to the next deleted record only the first instant counts.
+		end := s.rows
+		if next >= 0 {
+			end = next
+		}
+		s.markHeld(scratch, start, end, to, small)
+		if next < 0 {
+			return
+		}
+		if last := binary.LittleEndian.Uint32(s.last[4*d:]); last >= from {
+			s.markHeld(scratch, end, end+1, to, small)
+		}
+		start, next = end+1, -1
+		if d++; d < s.deleted {
+			next = int(binary.LittleEndian.Uint32(s.row[4*d:]))
+		}
+	}
+}
+
+// markHeld marks rows that begin before the end of the window. Windows cut
+// through the data, so a branch would be mispredicted every other time.
+func (s *columns) markHeld(scratch *[chunkSize]uint32, start, end int, to uint32, masks *[256]uint32) {
+	first, low, ix := s.first[4*start:4*end], s.low[2*start:2*end], s.ix[start:end]
 	for i := range ix {
-		if i == next {
-			last := binary.LittleEndian.Uint32(s.last[4*d:])
-			d++
-			if d < s.deleted {
-				next = int(binary.LittleEndian.Uint32(s.row[4*d:]))
-			}
-			if last < from {
-				continue
-			}
-		}
-		if binary.LittleEndian.Uint32(first[4*i:]) < to {
-			scratch[binary.LittleEndian.Uint16(low[2*i:])] |= small[ix[i]]
-		}
+		begins := int64(binary.LittleEndian.Uint32(first[4*i : 4*i+4]))
+		before := uint32((begins - int64(to)) >> 63) // all ones if begins < to
+		scratch[binary.LittleEndian.Uint16(low[2*i:2*i+2])] |= masks[ix[i]] & before
 	}
 }
 
@@ -265,6 +278,48 @@ func (a *attributeColumns) build() []byte {
 	b = append(b, a.class[:n]...)
 	return append(b, a.channels[:n]...)
 }
+
+// attributeView reads an attribute segment where it lies, and lets what a
+// duplicate brings be laid over it.
+type attributeView struct {
+	jurisdictions, languages, actives, classes, channelBits []byte
+	body                                                    []byte
+}
+
+// load takes a copy of a segment into the view's own memory.
+func (v *attributeView) load(body []byte) error {
+	v.body = append(v.body[:0], body...)
+	if len(v.body) == 0 {
+		v.body = append(v.body, 0, 0, 0, 0)
+	}
+	if len(v.body) < 4 {
+		return errSegment
+	}
+	n := int(binary.LittleEndian.Uint32(v.body))
+	if n > chunkSize || len(v.body) != 4+attributeSize*n {
+		return errSegment
+	}
+	b := v.body[4:]
+	v.jurisdictions, v.languages, v.actives, v.classes, v.channelBits = b[:2*n], b[2*n:4*n], b[4*n:6*n], b[6*n:7*n], b[7*n:]
+	return nil
+}
+
+func (v *attributeView) at(i int) attribute {
+	return attribute{
+		jurisdiction: binary.LittleEndian.Uint16(v.jurisdictions[2*i:]), language: binary.LittleEndian.Uint16(v.languages[2*i:]),
+		lastActive: binary.LittleEndian.Uint16(v.actives[2*i:]), class: v.classes[i], channels: v.channelBits[i],
+	}
+}
+
+func (v *attributeView) set(i int, a attribute) {
+	binary.LittleEndian.PutUint16(v.jurisdictions[2*i:], a.jurisdiction)
+	binary.LittleEndian.PutUint16(v.languages[2*i:], a.language)
+	binary.LittleEndian.PutUint16(v.actives[2*i:], a.lastActive)
+	v.classes[i], v.channelBits[i] = a.class, a.channels
+}
+
+// has reports whether the segment reaches to a number.
+func (v *attributeView) has(low uint16) bool { return int(low) < len(v.classes) }
 
 // recordPage is a page of 128 sealed records: 128 lengths u16, then the records.
 type recordPage [pageSize][]byte

@@ -124,20 +124,11 @@ type run struct {
 }
 
 func (r *run) all(ctx context.Context) (err error) {
-	r.set = synthetic.New(org, r.o.People, r.o.Seed)
-	bulk := filepath.Join(r.o.Dir, "people.tocsin")
-	if err := r.generate(bulk); err != nil {
-		return err
-	}
-	debug.FreeOSMemory()
-	if err := r.open(ctx, "scope.db"); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.db.Close()) }()
-	for _, f := range []func(context.Context) error{
-		func(ctx context.Context) error { return r.importFile(ctx, bulk, "import of the bulk form") },
-		r.disk, r.preview, r.seal, r.difference, r.firstContact, r.stream, r.erase,
-	} {
+	for _, f := range []func(context.Context) error{r.disk, r.preview, r.seal, r.difference, r.firstContact, r.stream, r.erase} {
 		if err := f(ctx); err != nil {
 			return err
 		}
@@ -151,6 +142,20 @@ func (r *run) all(ctx context.Context) (err error) {
 		return r.reference(ctx)
 	}
 	return nil
+}
+
+// prepare makes the people and imports them.
+func (r *run) prepare(ctx context.Context) error {
+	r.set = synthetic.New(org, r.o.People, r.o.Seed)
+	bulk := filepath.Join(r.o.Dir, "people.tocsin")
+	if err := r.generate(bulk); err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	if err := r.open(ctx, "scope.db"); err != nil {
+		return err
+	}
+	return r.importFile(ctx, bulk, "import of the bulk form")
 }
 
 func (r *run) open(ctx context.Context, name string) error {

@@ -1,9 +1,22 @@
 package bench
-import ("testing";"syscall";"time";"path/filepath")
+
+import (
+	"testing"
+	"time"
+	"tocsin.dev/services/scope/inventory"
+)
+
 func TestProf(t *testing.T) {
-	var u0 syscall.Rusage
-	Run(t.Context(), Options{People: 1_000_000, Seed: 1, Dir: t.TempDir(), Report: func(s Step) {
-	 var u syscall.Rusage; syscall.Getrusage(syscall.RUSAGE_SELF,&u)
-	 t.Logf("%-36s %8.3f s CPU (user %v sys %v) %8.3f s wall %6.0f MB %12.0f /s  %s", s.Name, s.CPU, time.Duration(u.Utime.Nano()-u0.Utime.Nano()), time.Duration(u.Stime.Nano()-u0.Stime.Nano()), s.Wall, s.PeakMB, s.PerSecond, s.Note); u0=u }})
-	_ = filepath.Join
+	r := &run{o: Options{People: 500_000, Seed: 1, Dir: t.TempDir()}, report: func(s Step) { t.Log(s) }}
+	if err := r.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := start()
+	for range 40 {
+		if _, err := r.store.Preview(t.Context(), org, Exposures(3), inventory.Policy{RetentionMonths: 36}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Log(c.step("40 previews", 0))
+	_ = time.Now
 }
