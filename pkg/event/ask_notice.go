@@ -163,3 +163,86 @@ type SettleQuestion struct {
 type SettleAnswer struct {
 	People int64 `json:"people"`
 }
+
+// ReportQuestion asks for the outcome of a case by channel and jurisdiction.
+type ReportQuestion struct {
+	Org  string `json:"org"`
+	Case string `json:"case"`
+}
+
+// ReportAnswer breaks the people of each kind of notice down.
+type ReportAnswer struct {
+	Lines []ReportLine `json:"lines"`
+	// Substitute says where so many people cannot be reached that telling the
+	// public instead should be considered, by jurisdiction.
+	Substitute []SubstituteProposal `json:"substitute,omitempty"`
+}
+
+// ReportLine counts the messages of one kind, channel, jurisdiction and state.
+// Channel "none" are people who are not written to, with the reason.
+type ReportLine struct {
+	Kind         string `json:"kind"`
+	Channel      string `json:"channel"`
+	Jurisdiction string `json:"jurisdiction"`
+	State        string `json:"state"`
+	Reason       string `json:"reason"`
+	People       int64  `json:"people"`
+}
+
+// SubstituteProposal is the number the law asks for when people cannot be reached.
+type SubstituteProposal struct {
+	Jurisdiction string `json:"jurisdiction"`
+	Unreachable  int64  `json:"unreachable"`
+	People       int64  `json:"people"`
+}
+
+// ForecastQuestion asks whether a sending ends before the deadline. Zero
+// fields are taken from the case and the installation.
+type ForecastQuestion struct {
+	Org  string `json:"org"`
+	Case string `json:"case"`
+	// Channels are those an order would name; empty means those of the latest
+	// order, or the organisation's promise.
+	Channels []string `json:"channels,omitempty"`
+	// StartAt is when the order would be placed; nil means now.
+	StartAt *time.Time `json:"start_at,omitempty"`
+	// Rates overrides messages a second, by channel.
+	Rates map[string]float64 `json:"rates,omitempty"`
+}
+
+// ForecastAnswer is when the sending would end, as a distribution.
+type ForecastAnswer struct {
+	People int64 `json:"people"`
+	// Left are people still to be written to.
+	Left int64 `json:"left"`
+	// P10, P50 and P90 bound the end: one sending in ten ends before P10.
+	P10 time.Time `json:"p10"`
+	P50 time.Time `json:"p50"`
+	P90 time.Time `json:"p90"`
+	// Seconds is the median duration.
+	Seconds float64 `json:"seconds"`
+	// Due is the earliest due instant of an open duty to people, if any.
+	Due *time.Time `json:"due,omitempty"`
+	// InTime is the share of outcomes that end before Due, 0 to 1.
+	InTime float64 `json:"in_time"`
+	// LatestApproval is by when the approval must be given for nine outcomes in ten to be in time.
+	LatestApproval *time.Time        `json:"latest_approval,omitempty"`
+	Channels       []ForecastChannel `json:"channels"`
+	// Cheapest is the smallest change that makes it, in words, if it is not in time.
+	Cheapest string `json:"cheapest,omitempty"`
+	// Assumed lists what was assumed because nothing better is known.
+	Assumed []string `json:"assumed,omitempty"`
+}
+
+// ForecastChannel is one channel of a forecast.
+type ForecastChannel struct {
+	Channel string `json:"channel"`
+	// Messages is how many would go out on it, further rungs included.
+	Messages int64 `json:"messages"`
+	// Rate is messages a second; Parts is the parts of one SMS.
+	Rate    float64 `json:"rate"`
+	Parts   int     `json:"parts,omitempty"`
+	Seconds float64 `json:"seconds"`
+	// LatestStart is when this channel must begin to end before Due.
+	LatestStart *time.Time `json:"latest_start,omitempty"`
+}

@@ -288,7 +288,7 @@ func (s *Service) decideDoubt(ctx context.Context, a *attempt, doubtful []messag
 			}
 			return l.close(a, attemptInDoubt, l.now+s.cfg.Doubt.Quiet.Milliseconds()) // evidence may still come
 		}
-		if err := l.resend(p, a, people, ReasonResend, 0); err != nil {
+		if err := l.resend(p, a, people, InDoubt, ReasonResend, 0); err != nil {
 			return err
 		}
 		return l.close(a, attemptSettled, 0)
@@ -304,8 +304,8 @@ func (s *Service) decideDoubt(ctx context.Context, a *attempt, doubtful []messag
 
 // resend plans messages in doubt once more, marked as possible duplicates
 // under the same reference.
-func (l *ledger) resend(p *plan, a *attempt, people []person.Number, why Reason, flags int) error {
-	if _, err := l.move(a.channel, people, InDoubt, Planned, why, set{onAttempt: a.id, flags: flagDuplicate | flags}); err != nil {
+func (l *ledger) resend(p *plan, a *attempt, people []person.Number, from State, why Reason, flags int) error {
+	if _, err := l.move(a.channel, people, from, Planned, why, set{onAttempt: a.id, flags: flagDuplicate | flags}); err != nil {
 		return err
 	}
 	for _, n := range people {

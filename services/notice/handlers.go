@@ -38,6 +38,10 @@ func (s *Service) register() {
 	}
 	bus.Answer(s.cfg.Bus, event.AskProgress, s.answerProgress)
 	bus.Answer(s.cfg.Bus, event.AskMessages, s.answerMessages)
+	bus.Answer(s.cfg.Bus, event.AskForecast, s.answerForecast)
+	bus.Answer(s.cfg.Bus, event.AskDoubts, s.answerDoubts)
+	bus.Answer(s.cfg.Bus, event.AskSettle, s.answerSettle)
+	bus.Answer(s.cfg.Bus, event.AskReport, s.answerReport)
 }
 
 // onTicket works on one chunk if there is work on it.

@@ -75,6 +75,9 @@ func (s *Service) listPlan(ctx context.Context, p *plan) error {
 		if refusal != nil {
 			return s.refusePlan(ctx, p, refusal)
 		}
+		if len(k.rule(nil, s.serves).channels) == 0 {
+			return s.blockPlan(ctx, p, "no_provider", "none of the order's channels is set up on this installation")
+		}
 		last, err := l.page(ctx, k)
 		if err != nil {
 			return err

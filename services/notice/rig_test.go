@@ -412,3 +412,14 @@ func (r *rig) completed(within time.Duration) event.Tally {
 	})
 	return *c.Orders[0].Tally
 }
+
+var (
+	noFaults  = sandbox.Faults{}
+	blindDrop = sandbox.Faults{AcceptThenDrop: 1, LookupsOff: true, Receipts: sandbox.Receipts{Lost: 1}}
+)
+
+// settledAll is when everybody is told and no doubt is left.
+func settledAll(c *casefile.Case) bool {
+	t := c.Orders[0].Tally
+	return t.InDoubt == 0 && t.Pending == 0 && t.Told == t.People
+}
