@@ -43,6 +43,11 @@ type Organisation struct {
 	ReminderHours []int `yaml:"reminder_hours,omitempty" json:"reminder_hours,omitempty"`
 	// AllowedLinks are the host names to which a notice may link.
 	AllowedLinks []string `yaml:"allowed_links,omitempty" json:"allowed_links,omitempty"`
+	// MailboxDomains are the domains of mailboxes whose logins the organisation
+	// itself holds. If such a login is exposed, that mailbox is not written to.
+	// Empty means that it is unknown: then every mailbox counts as compromised
+	// whose address was exposed together with a password.
+	MailboxDomains []string `yaml:"mailbox_domains,omitempty" json:"mailbox_domains,omitempty"`
 	// Silent lists what its privacy policy leaves open; Tocsin asks a person, never guesses.
 	Silent []string `yaml:"silent,omitempty" json:"silent,omitempty"`
 }

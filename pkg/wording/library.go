@@ -65,7 +65,7 @@ func StarterFor(all []Starter, regime, channel, language string) (Starter, bool)
 	base, _, _ := strings.Cut(language, "-")
 	for _, tag := range []string{language, base} {
 		for _, s := range all {
-			if s.Channel == channel && s.Language == tag && slices.Contains(s.Regimes, regime) {
+			if s.Channel == channel && s.Language == tag && (regime == "" || slices.Contains(s.Regimes, regime)) {
 				return s, true
 			}
 		}

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/natsd"
+	"tocsin.dev/pkg/process"
+)
+
+// connectTimeout bounds how long a starting process waits for a NATS cluster.
+const connectTimeout = 30 * time.Second
+
+// addNATS starts the embedded server and makes its streams, unless the
+// settings name a cluster; there Setup makes them once.
+func (a *app) addNATS() {
+	if a.NATS.URL != "" {
+		return
+	}
+	a.parts.Add(process.Part{
+		Name: "nats",
+		Start: func(ctx context.Context) (err error) {
+			a.nats, err = natsd.Start(ctx, natsd.Config{
+				Dir: filepath.Join(a.DataDir, "nats"), Listen: a.NATS.Listen, Users: a.NATS.Passwords, Log: a.log})
+			if err != nil {
+				return err
+			}
+			a.running.NATS = a.nats
+			admin, err := a.nats.Connect(natsd.Admin)
+			if err != nil {
+				return err
+			}
+			defer admin.Close()
+			return bus.EnsureStreams(ctx, admin, 1)
+		},
+		Stop: func(context.Context) error { a.nats.Close(); return nil },
+	})
+}
+
+// connect opens a service's own connection, as its own user.
+func (a *app) connect(ctx context.Context, user string) (*nats.Conn, error) {
+	if a.nats != nil {
+		return a.nats.Connect(user)
+	}
+	return dial(ctx, a.NATS, user)
+}
+
+func dial(ctx context.Context, s NATS, user string) (*nats.Conn, error) {
+	password := s.Passwords[user]
+	if password == "" {
+		return nil, fmt.Errorf("nats.passwords.%s: the password of this user is missing", user)
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	for {
+		nc, err := nats.Connect(s.URL, natsd.ClientOptions(user, password)...)
+		if err == nil {
+			return nc, nil
+		}
+		if errors.Is(err, nats.ErrAuthorization) {
+			return nil, fmt.Errorf("connect to NATS at %s as %s: the password is refused", s.URL, user)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to NATS at %s as %s: %w", s.URL, user, err)
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// Setup makes or updates the streams and buckets of a cluster, as its admin.
+func Setup(ctx context.Context, s Settings) error {
+	if s.NATS.URL == "" {
+		return errors.New("nats.url is empty; the embedded server needs no setup")
+	}
+	nc, err := dial(ctx, s.NATS, natsd.Admin)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return bus.EnsureStreams(ctx, nc, s.NATS.Replicas)
+}

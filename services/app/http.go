@@ -1,0 +1,35 @@
+package app
+
+import (
+	"net/http"
+
+	"tocsin.dev/pkg/web"
+)
+
+// routes collects the handlers of the services by the paths they own.
+type routes struct{ mux *http.ServeMux }
+
+// add mounts a service's handler at patterns; a nil handler adds nothing.
+func (r *routes) add(h http.Handler, patterns ...string) {
+	if h == nil {
+		return
+	}
+	if r.mux == nil {
+		r.mux = http.NewServeMux()
+	}
+	for _, p := range patterns {
+		r.mux.Handle(p, h)
+	}
+}
+
+// handler is everything this process serves on its public address.
+func (r *routes) handler(a *app) http.Handler {
+	r.add(http.HandlerFunc(health), "GET /healthz")
+	return web.Wrap(r.mux, web.Options{Service: "http", Log: a.log, Tracer: a.telemetry.Tracer, Meter: a.telemetry.Meter, HSTS: a.secure()})
+}
+
+// health answers as soon as everything has started.
+func health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n"))
+}

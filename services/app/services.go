@@ -1,0 +1,230 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/duty"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/journal"
+	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/process"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/telemetry"
+	"tocsin.dev/services/deadline"
+	"tocsin.dev/services/desk"
+	"tocsin.dev/services/intake"
+	"tocsin.dev/services/notice"
+	"tocsin.dev/services/scope"
+)
+
+// runner is a service between New and the end of Run.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// base is what every service gets: its own user, bus, journal and store.
+type base struct {
+	nats      *nats.Conn
+	bus       *bus.Bus
+	journal   *journal.Journal
+	db        *sqldb.DB
+	telemetry *telemetry.Telemetry
+}
+
+// addService adds a service with everything of its own.
+func (a *app) addService(name string) error {
+	build := map[string]func(base) (runner, error){
+		event.Intake: a.newIntake, event.Desk: a.newDesk, event.Scope: a.newScope, event.Deadline: a.newDeadline, event.Notice: a.newNotice,
+	}[name]
+	if build == nil {
+		return fmt.Errorf("there is no service %q", name)
+	}
+	var (
+		b base
+		s runner
+	)
+	a.parts.Add(process.Part{
+		Name: name,
+		Start: func(ctx context.Context) (err error) {
+			if b, err = a.base(ctx, name); err != nil {
+				return err
+			}
+			s, err = build(b)
+			return err
+		},
+		Run: func(ctx context.Context) error {
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return b.bus.Run(ctx) })
+			g.Go(func() error { return s.Run(ctx) })
+			return g.Wait()
+		},
+		Stop: func(context.Context) error { return b.close() },
+	})
+	return nil
+}
+
+func (a *app) base(ctx context.Context, name string) (b base, err error) {
+	if b.telemetry, err = a.telemetry.For(name); err != nil {
+		return b, err
+	}
+	if b.nats, err = a.connect(ctx, name); err != nil {
+		return b, err
+	}
+	b.bus, err = bus.New(b.nats, bus.Config{Service: name, Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter, Now: a.now})
+	if err != nil {
+		return b, err
+	}
+	if b.journal, err = journal.New(b.nats, journal.Config{Log: b.telemetry.Log}); err != nil {
+		return b, err
+	}
+	if name == event.Desk || name == event.Deadline {
+		return b, nil // these keep no rows
+	}
+	b.db, err = sqldb.Open(ctx, a.database(name))
+	return b, err
+}
+
+func (b base) close() error {
+	if b.nats != nil {
+		b.nats.Close()
+	}
+	if b.db != nil {
+		return b.db.Close()
+	}
+	return nil
+}
+
+func (a *app) newDeadline(b base) (runner, error) {
+	key, err := secretKey(a.key(a.Keys.Calendar, "calendar.key"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := deadline.New(deadline.Config{
+		Bus: b.bus, Journal: b.journal, Organisations: a.orgs, Rules: a.rules, Now: a.now,
+		Log: b.telemetry.Log, Meter: b.telemetry.Meter, CalendarKey: key,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.routes.add(s.Handler(), "/v1/calendar/")
+	return s, nil
+}
+
+func (a *app) newDesk(b base) (runner, error) {
+	users, err := desk.LoadUsers(a.Users)
+	if err != nil {
+		return nil, err
+	}
+	approver, err := a.approvalKey()
+	if err != nil {
+		return nil, err
+	}
+	cooling := a.Cooling
+	if cooling == 0 {
+		cooling = -1
+	}
+	s, err := desk.New(desk.Config{
+		NATS: b.nats, Bus: b.bus, Journal: b.journal, Organisations: a.orgs, Now: a.now,
+		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
+		Users: users, Approver: approver, Duties: a.dutiesOf, Secure: a.secure(), Cooling: cooling,
+		AlertURL: a.running.URL + "/v1/alerts/", Drill: a.SandboxListen != "",
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.routes.add(s.Handler(), "/")
+	return s, nil
+}
+
+// dutiesOf says which duties a declaration would open.
+func (a *app) dutiesOf(org *organisation.Organisation, declared event.CaseDeclared, now time.Time) []event.Duty {
+	return duty.Of(a.rules, org, duty.Declaration(org.ID, declared, now), now)
+}
+
+func (a *app) newIntake(b base) (runner, error) {
+	sources, err := loadSources(a.Sources)
+	if err != nil {
+		return nil, err
+	}
+	s, err := intake.New(intake.Config{
+		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
+		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter, Sources: sources,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.routes.add(s.Handler(), "/v1/alerts/")
+	return s, nil
+}
+
+func (a *app) newScope(b base) (runner, error) {
+	s, err := scope.New(scope.Config{
+		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
+		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
+		KeyFile: a.key(a.Keys.Inventory, "inventory.key"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.running.Scope = s
+	return s, nil
+}
+
+func (a *app) newNotice(b base) (runner, error) {
+	key, err := secretKey(a.key(a.Keys.Ledger, "ledger.key"))
+	if err != nil {
+		return nil, err
+	}
+	cfg := notice.Config{
+		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
+		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
+		Keyring: a.key(a.Keys.Keyring, "keyring.yaml"), Key: key, PublicURL: a.running.URL,
+		MailDomains: map[string][]string{},
+		Doubt:       notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Hold: a.Doubt.Hold, Budget: a.Doubt.Budget},
+	}
+	for _, org := range a.orgs.All() {
+		if len(org.MailboxDomains) > 0 {
+			cfg.MailDomains[org.ID] = org.MailboxDomains
+		}
+	}
+	if a.SendGrid.APIKey != "" {
+		cfg.SendGrid = &notice.SendGrid{Key: a.SendGrid.APIKey, Host: a.SendGrid.Host, WebhookKeys: []string{a.SendGrid.EventKey}}
+	}
+	if a.Twilio.AuthToken != "" {
+		cfg.Twilio = &notice.Twilio{AccountSID: a.Twilio.AccountSID, AuthToken: a.Twilio.AuthToken, Host: a.Twilio.Host}
+	}
+	s, err := notice.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.routes.add(s.Handler(), "/v1/receipts/")
+	return s, nil
+}
+
+// loadSources reads the file of SIEMs that may post: a list under "sources".
+func loadSources(path string) ([]intake.Source, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the sources: %w", err)
+	}
+	var file struct {
+		Sources []intake.Source `yaml:"sources"`
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("sources file %s: %w", path, err)
+	}
+	return file.Sources, nil
+}

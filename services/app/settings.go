@@ -1,0 +1,157 @@
+package app
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"tocsin.dev/pkg/event"
+)
+
+// Settings are what an operator may set, in a YAML file, by environment
+// (TOCSIN_NATS_URL for nats.url) or both; the environment wins. Every secret
+// may instead be named as a file by the same key with "_file".
+type Settings struct {
+	// Services to run in this process; empty means all.
+	Services []string `koanf:"services"`
+	// DataDir holds embedded NATS, SQLite files and generated keys.
+	DataDir string `koanf:"data_dir"`
+	// Listen is the address of the console, the API, the webhooks and the receipts.
+	Listen string `koanf:"listen"`
+	// PublicURL is how browsers, SIEMs and providers reach Listen from outside.
+	PublicURL string `koanf:"public_url"`
+	// MetricsListen serves Prometheus metrics and health; empty turns it off.
+	MetricsListen string `koanf:"metrics_listen"`
+	// Organisations is the folder of tenant files.
+	Organisations string `koanf:"organisations"`
+	// Users and Sources are the files of people who sign in and SIEMs that post.
+	Users   string `koanf:"users"`
+	Sources string `koanf:"sources"`
+	// Database is a PostgreSQL URL; empty means one SQLite file per service in DataDir.
+	Database     string    `koanf:"database"`
+	DatabaseFile string    `koanf:"database_file"`
+	NATS         NATS      `koanf:"nats"`
+	Keys         Keys      `koanf:"keys"`
+	SendGrid     SendGrid  `koanf:"sendgrid"`
+	Twilio       Twilio    `koanf:"twilio"`
+	Doubt        Doubt     `koanf:"doubt"`
+	Telemetry    Telemetry `koanf:"telemetry"`
+	// SandboxListen starts the look-alike providers in this process and sends
+	// through them; nothing can reach a real person then.
+	SandboxListen string `koanf:"sandbox_listen"`
+	// Cooling is how long an order waits before anything leaves.
+	Cooling time.Duration `koanf:"cooling"`
+}
+
+// NATS says which server to use.
+type NATS struct {
+	// URL of a cluster; empty means an embedded server in DataDir.
+	URL string `koanf:"url"`
+	// Listen lets other processes reach the embedded server.
+	Listen string `koanf:"listen"`
+	// Passwords of the users by service name, plus "admin" where streams are made.
+	Passwords map[string]string `koanf:"passwords"`
+	// PasswordsFile is a YAML file with the same map.
+	PasswordsFile string `koanf:"passwords_file"`
+	// Replicas of every stream: 1, or 3 on a cluster.
+	Replicas int `koanf:"replicas"`
+}
+
+// Keys names key files; empty means one generated in DataDir/keys.
+type Keys struct {
+	// Approval is the desk's private key for signing approvals.
+	Approval string `koanf:"approval"`
+	// Keyring holds the public approval keys that the sender trusts.
+	Keyring string `koanf:"keyring"`
+	// Inventory is scope's root key; Ledger is notice's key for raw receipts.
+	Inventory string `koanf:"inventory"`
+	Ledger    string `koanf:"ledger"`
+	// Calendar signs the addresses of the iCalendar feeds.
+	Calendar string `koanf:"calendar"`
+}
+
+// SendGrid holds an account.
+type SendGrid struct {
+	Host       string `koanf:"host"`
+	APIKey     string `koanf:"api_key"`
+	APIKeyFile string `koanf:"api_key_file"`
+	// EventKey is the public key of the event webhook, base64 DER.
+	EventKey string `koanf:"event_key"`
+}
+
+// Twilio holds an account.
+type Twilio struct {
+	Host          string `koanf:"host"`
+	AccountSID    string `koanf:"account_sid"`
+	AuthToken     string `koanf:"auth_token"`
+	AuthTokenFile string `koanf:"auth_token_file"`
+}
+
+// Doubt is the policy for messages whose acceptance is unknown. Zero values
+// take the defaults of package notice.
+type Doubt struct {
+	// Quiet is how long receipts alone may settle a doubt (default 5 m); After is
+	// when the policy decides (default 30 m), counted from the request.
+	Quiet time.Duration `koanf:"quiet"`
+	After time.Duration `koanf:"after"`
+	// Hold leaves every doubt to a person instead of sending again.
+	Hold bool `koanf:"hold"`
+	// Budget is the share of a plan in doubt beyond which the sending stops
+	// (default 0.005); 1 switches it off.
+	Budget float64 `koanf:"budget"`
+}
+
+// Telemetry says where traces, metrics and logs go.
+type Telemetry struct {
+	OTLPEndpoint string `koanf:"otlp_endpoint"`
+	// LogFormat is "text" or "json"; LogLevel is "debug", "info", "warn" or "error".
+	LogFormat string `koanf:"log_format"`
+	LogLevel  string `koanf:"log_level"`
+}
+
+// Defaults are the settings of an installation that sets nothing.
+func Defaults() Settings {
+	return Settings{
+		DataDir: "data", Listen: "127.0.0.1:8420", Organisations: "organisations", Users: "users.yaml", Sources: "sources.yaml",
+		NATS: NATS{Replicas: 1}, Telemetry: Telemetry{LogFormat: "text", LogLevel: "info"}, Cooling: time.Minute,
+		SendGrid: SendGrid{Host: "https://api.sendgrid.com"}, Twilio: Twilio{Host: "https://api.twilio.com"},
+	}
+}
+
+// Validate checks what can be checked without starting anything.
+func (s *Settings) Validate() error {
+	for _, name := range s.Services {
+		if !slices.Contains(event.Services(), name) {
+			return fmt.Errorf("services: there is no service %q; choose from %v", name, event.Services())
+		}
+	}
+	if len(s.Services) == 0 {
+		s.Services = event.Services()
+	}
+	if s.NATS.URL != "" && len(s.NATS.Passwords) == 0 {
+		return fmt.Errorf("nats.passwords: a password for each service of this process is needed to reach %s", s.NATS.URL)
+	}
+	if s.NATS.Replicas != 1 && s.NATS.Replicas != 3 && s.NATS.Replicas != 5 {
+		return fmt.Errorf("nats.replicas: %d is not 1, 3 or 5", s.NATS.Replicas)
+	}
+	return nil
+}
+
+// database returns the URL of a service's own store.
+func (s *Settings) database(service string) string {
+	if s.Database != "" {
+		return s.Database
+	}
+	return "sqlite:" + filepath.Join(s.DataDir, service+".db")
+}
+
+// key returns the path of a key file.
+func (s *Settings) key(set, name string) string {
+	if set != "" {
+		return set
+	}
+	return filepath.Join(s.DataDir, "keys", name)
+}
+
+func (s *Settings) runs(service string) bool { return slices.Contains(s.Services, service) }

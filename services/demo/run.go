@@ -1,0 +1,23 @@
+package demo
+
+import (
+	"context"
+
+	"tocsin.dev/services/app"
+)
+
+// Run runs the installation until ctx ends. Once it is ready the installation
+// knows its addresses, and o.Ready is called.
+func (in *Installation) Run(ctx context.Context, s app.Settings, o app.Options) error {
+	ready := o.Ready
+	o.Ready = func(r *app.Running) {
+		in.URL, in.SandboxURL = r.URL, r.SandboxURL
+		if ready != nil {
+			ready(r)
+		}
+	}
+	if o.Now == nil {
+		o.Now = in.Now
+	}
+	return app.Run(ctx, s, o)
+}
