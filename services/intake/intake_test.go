@@ -42,13 +42,15 @@ var testSources = []Source{
 
 // house is a running intake with everything under it, and the desk's connection.
 type house struct {
-	t       testing.TB
-	srv     *bustest.Server
-	dir     string
-	service *Service
-	web     *httptest.Server
-	desk    *bus.Bus
-	stop    func()
+	t   testing.TB
+	srv *bustest.Server
+	dir string
+	// database is an address, or empty for SQLite in dir.
+	database string
+	service  *Service
+	web      *httptest.Server
+	desk     *bus.Bus
+	stop     func()
 }
 
 // httpClient ends a request to a process that is gone.
@@ -68,10 +70,20 @@ func openTraced(t testing.TB, dir string, tracer trace.TracerProvider) *house {
 
 func openWith(t testing.TB, dir string, now func() time.Time, tracer trace.TracerProvider) *house {
 	t.Helper()
-	h := &house{t: t, dir: dir, srv: bustest.Open(t, filepath.Join(dir, "nats"))}
+	return openOn(t, "", dir, now, tracer)
+}
+
+// openOn runs intake on the database with the address, or on SQLite in the folder.
+func openOn(t testing.TB, database, dir string, now func() time.Time, tracer trace.TracerProvider) *house {
+	t.Helper()
+	h := &house{t: t, database: database, dir: dir, srv: bustest.Open(t, filepath.Join(dir, "nats"))}
 	ctx, cancel := context.WithCancel(context.Background())
 	must(t, bus.EnsureStreams(ctx, h.srv.Connect(t, "admin"), 1))
-	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(dir, "intake.db"))
+	url := h.database
+	if url == "" {
+		url = "sqlite:" + filepath.Join(dir, "intake.db")
+	}
+	db, err := sqldb.Open(ctx, url)
 	must(t, err)
 	nc := h.srv.Connect(t, event.Intake)
 	b, err := bus.New(nc, bus.Config{Service: event.Intake, Tracer: tracer, Grace: 2 * time.Second})
