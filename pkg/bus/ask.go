@@ -194,7 +194,7 @@ func (b *Bus) respond(ctx context.Context, a answer, m *nats.Msg) {
 		trace.WithAttributes(attribute.String("messaging.system", "nats")))
 	defer span.End()
 	out := nats.NewMsg(m.Reply)
-	data, err := b.answered(ctx, a, m.Data)
+	data, err := b.work(ctx, a, m.Data)
 	if err == nil && int64(len(data)) > b.nc.MaxPayload() {
 		err = Refuse("too_large", "the answer to %s has %d bytes; ask for less at once", a.subject, len(data))
 	}
@@ -214,8 +214,8 @@ func (b *Bus) respond(ctx context.Context, a answer, m *nats.Msg) {
 	}
 }
 
-// answered runs the answering function and contains its panics.
-func (b *Bus) answered(ctx context.Context, a answer, question []byte) (data []byte, err error) {
+// work runs the answering function and contains its panics.
+func (b *Bus) work(ctx context.Context, a answer, question []byte) (data []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)

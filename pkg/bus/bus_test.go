@@ -661,3 +661,33 @@ func BenchmarkConsume(b *testing.B) {
 	b.StopTimer()
 	stop()
 }
+
+// TestALoneWorkerIsNeverForgotten guards against a pull that is not sent: with
+// the client's own iterator one message in some thousands waited for 30 s.
+func TestALoneWorkerIsNeverForgotten(t *testing.T) {
+	const messages = 3000
+	srv := bustest.Start(t)
+	b := newBus(t, srv, event.Notice)
+	for range messages {
+		if _, err := b.JetStream().PublishAsync(event.SubjectTicket("email"), nil, jetstream.WithStallWait(10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-b.JetStream().PublishAsyncComplete()
+	n, done := 0, make(chan struct{})
+	b.Handle(bus.Handler{
+		Name: "email", Stream: event.StreamDispatch, Subject: event.SubjectTicket("email"), Workers: 1,
+		Do: func(context.Context, *message.Message) error {
+			if n++; n == messages {
+				close(done)
+			}
+			return nil
+		},
+	})
+	run(t, b)
+	select {
+	case <-done:
+	case <-time.After(25 * time.Second):
+		t.Error("not all messages came within 25 s")
+	}
+}

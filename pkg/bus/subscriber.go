@@ -52,15 +52,14 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		return nil, fmt.Errorf("subscribe to %s: the subscriber is closed", topic)
 	default:
 	}
-	c, err := s.consumer(ctx, topic)
-	if err != nil {
+	if err := s.consumer(ctx, topic); err != nil {
 		return nil, err
 	}
 	out := make(chan *message.Message)
 	stop := make(chan struct{}) // closed when ctx ends or the subscriber closes
 	var workers sync.WaitGroup
 	for range s.cfg.workers {
-		workers.Go(func() { s.work(ctx, topic, c, out, stop) })
+		workers.Go(func() { s.work(ctx, topic, out, stop) })
 	}
 	s.wg.Go(func() {
 		select {
@@ -76,25 +75,25 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 
 // consumer makes or finds the durable consumer. MaxDeliver stays unlimited: the
 // server would park a message without a word.
-func (s *subscriber) consumer(ctx context.Context, topic string) (jetstream.Consumer, error) {
+func (s *subscriber) consumer(ctx context.Context, topic string) error {
 	stream, name := s.cfg.consumer(topic)
-	c, err := s.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+	_, err := s.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable: name, FilterSubject: topic, DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.cfg.ackWait,
 		MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 4096,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the consumer %s on stream %s: %w", name, stream, err)
+		return fmt.Errorf("make the consumer %s on stream %s: %w", name, stream, err)
 	}
-	return c, nil
+	return nil
 }
 
 // work is one worker: it pulls one message at a time and sees it through.
-func (s *subscriber) work(ctx context.Context, topic string, c jetstream.Consumer, out chan<- *message.Message, stop <-chan struct{}) {
+func (s *subscriber) work(ctx context.Context, topic string, out chan<- *message.Message, stop <-chan struct{}) {
 	lifetime := context.WithoutCancel(ctx) // handlers finish after ctx ends
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		started := time.Now()
-		err := s.pull(lifetime, c, out, stop)
+		err := s.pull(lifetime, topic, out, stop)
 		if err == nil {
 			return
 		}
@@ -107,47 +106,113 @@ func (s *subscriber) work(ctx context.Context, topic string, c jetstream.Consume
 			return
 		case <-time.After(wait):
 		}
-		if again, err := s.remake(lifetime, topic); err == nil {
-			c = again
-		}
+		s.remake(lifetime, topic)
 	}
 }
 
 // remake makes the consumer again, in case it was lost with its server.
-func (s *subscriber) remake(ctx context.Context, topic string) (jetstream.Consumer, error) {
+func (s *subscriber) remake(ctx context.Context, topic string) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return s.consumer(ctx, topic)
+	if err := s.consumer(ctx, topic); err != nil {
+		s.cfg.log.Warn("make a consumer again", "subject", topic, "error", err)
+	}
 }
 
-// pull runs one iterator until stop (nil) or until the server ends it.
-func (s *subscriber) pull(ctx context.Context, c jetstream.Consumer, out chan<- *message.Message, stop <-chan struct{}) error {
-	iter, err := c.Messages(jetstream.PullMaxMessages(1))
+// pull asks the server for one message after the other until stop (nil) or
+// until the consumer fails. It does not use the client's iterator: with one
+// message at a time nats.go 1.55.0 forgets to ask again when the answer comes
+// before it has noted that it asked, and then waits out the 30 s of its
+// heartbeat (pull.go, fetchInProgress).
+func (s *subscriber) pull(ctx context.Context, topic string, out chan<- *message.Message, stop <-chan struct{}) error {
+	nc := s.js.Conn()
+	sub, err := nc.SubscribeSync(nc.NewInbox())
 	if err != nil {
 		return fmt.Errorf("pull messages: %w", err)
 	}
-	defer iter.Stop()
-	drained := make(chan struct{})
-	defer func() { <-drained }()
+	defer func() { _ = sub.Unsubscribe() }()
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
 	ended := make(chan struct{})
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
 	defer close(ended)
-	go func() {
-		defer close(drained)
+	watcher.Go(func() {
 		select {
 		case <-stop:
-			iter.Drain() // what the server has sent already still comes and is handed back
+			cancel()
 		case <-ended:
 		}
-	}()
-	for {
-		m, err := iter.Next()
-		if err != nil {
-			if errors.Is(err, jetstream.ErrMsgIteratorClosed) && isClosed(stop) {
-				return nil
+	})
+	stream, durable := s.cfg.consumer(topic)
+	for waiting.Err() == nil {
+		if n, _, err := sub.Pending(); err == nil && n == 0 {
+			if err := nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+stream+"."+durable, sub.Subject, pullRequest); err != nil {
+				return fmt.Errorf("pull messages: %w", err)
 			}
-			return err
 		}
-		s.see(ctx, m, out, stop)
+		m, err := answered(waiting, sub)
+		if waiting.Err() != nil && m == nil {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("pull messages: %w", err)
+		}
+		if m != nil {
+			s.see(ctx, m, out, stop)
+		}
+	}
+	s.handBack(ctx, sub)
+	return nil
+}
+
+// pullBeat is how often the server says that it still holds our request. Two
+// beats missed, as after a change of leader, and we ask again.
+const pullBeat = 3 * time.Second
+
+// pullRequest asks for one message and waits for half a minute (ADR-13).
+var pullRequest = fmt.Appendf(nil, `{"batch":1,"expires":%d,"idle_heartbeat":%d}`, 30*time.Second, pullBeat)
+
+// answered waits for the answer to a request. It returns nil without an error
+// when the request ended without a message.
+func answered(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
+	for {
+		beat, cancel := context.WithTimeout(ctx, 2*pullBeat)
+		m, err := sub.NextMsgWithContext(beat)
+		cancel()
+		switch {
+		case err != nil && ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		}
+		switch status, why := m.Header.Get("Status"), m.Header.Get("Description"); {
+		case status == "" || len(m.Data) > 0:
+			return m, nil
+		case status == "100":
+		case status == "404" || status == "408":
+			return nil, nil
+		default: // the consumer is gone, has moved, or has too many waiting
+			return nil, fmt.Errorf("the server answered %s %s", status, why)
+		}
+	}
+}
+
+// handBack gives back what the server sends while we stop asking.
+func (s *subscriber) handBack(ctx context.Context, sub *nats.Subscription) {
+	if err := sub.Drain(); err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return
+		}
+		if m.Header.Get("Status") == "" {
+			s.settled(m.Nak())
+		}
 	}
 }
 
@@ -161,12 +226,12 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // see hands one message out and settles it with the server.
-func (s *subscriber) see(ctx context.Context, m jetstream.Msg, out chan<- *message.Message, stop <-chan struct{}) {
+func (s *subscriber) see(ctx context.Context, m *nats.Msg, out chan<- *message.Message, stop <-chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	meta, err := m.Metadata()
 	if err != nil {
-		s.cfg.log.Error("message without JetStream metadata", "subject", m.Subject(), "error", err)
+		s.cfg.log.Error("message without JetStream metadata", "subject", m.Subject, "error", err)
 		return
 	}
 	msg := received(ctx, m, meta)
@@ -246,19 +311,19 @@ func Sequence(ctx context.Context) uint64 {
 
 // received turns a JetStream message into a Watermill message. A header that
 // is repeated, as tracestate may be, becomes one list (RFC 9110, 5.3).
-func received(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMetadata) *message.Message {
-	h := m.Headers()
+func received(ctx context.Context, m *nats.Msg, meta *nats.MsgMetadata) *message.Message {
+	h := m.Header
 	id := h.Get(jetstream.MsgIDHeader)
 	if id == "" {
 		id = fmt.Sprintf("%s:%d", meta.Stream, meta.Sequence.Stream)
 	}
-	msg := message.NewMessage(id, m.Data())
+	msg := message.NewMessage(id, m.Data)
 	for k, v := range h {
 		if !strings.HasPrefix(k, "Nats-") {
 			msg.Metadata.Set(k, strings.Join(v, ","))
 		}
 	}
-	d := delivery{stream: meta.Stream, subject: m.Subject(), seq: meta.Sequence.Stream, count: meta.NumDelivered, header: h}
+	d := delivery{stream: meta.Stream, subject: m.Subject, seq: meta.Sequence.Stream, count: meta.NumDelivered, header: h}
 	msg.SetContext(context.WithValue(ctx, deliveryKey{}, d))
 	return msg
 }
