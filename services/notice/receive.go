@@ -241,10 +241,10 @@ func learn(m *message, r carrier.Receipt) {
 	}
 	older := r.Attempt != 0 && m.attempt != 0 && r.Attempt < m.attempt
 	switch {
-	case r.Meaning == carrier.Complained:
-		m.flags |= flagComplained
-		note(m, Delivered, r, max(at, m.toldAt))
-	case r.Meaning == carrier.Delivered:
+	case r.Meaning == carrier.Delivered, r.Meaning == carrier.Complained: // who complains has it
+		if r.Meaning == carrier.Complained {
+			m.flags |= flagComplained
+		}
 		if m.state == Failed && at <= m.toldAt {
 			return
 		}
@@ -271,14 +271,16 @@ func note(m *message, to State, r carrier.Receipt, at int64) {
 	if m.state == Withdrawn || m.state == Refused || m.state == Excluded || m.state == Unreachable {
 		return
 	}
-	if to == m.state && to != Failed {
-		m.toldAt = max(m.toldAt, at)
-		return
-	}
 	if m.state == Planned && m.tries == 0 {
 		return // never handed over: no receipt can be about it
 	}
-	m.state, m.meaning, m.code, m.toldAt = to, int(r.Meaning), r.Code, max(at, m.toldAt)
+	if to == Delivered || to == Failed { // only what decides has an instant to compare
+		m.toldAt = max(m.toldAt, at)
+		if to == m.state {
+			return
+		}
+	}
+	m.state, m.meaning, m.code = to, int(r.Meaning), r.Code
 }
 
 // applyLearned writes what has changed, in as few statements as there are kinds of change.
@@ -291,10 +293,13 @@ func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*
 	}
 	groups := map[kind][]person.Number{}
 	var fell []message
-	var risen []message
+	var risen, later []message
 	for i := range was {
 		m := now[was[i].person]
 		if m.state == was[i].state {
+			if m.toldAt != was[i].toldAt || m.flags != was[i].flags {
+				later = append(later, *m)
+			}
 			continue
 		}
 		if was[i].state == Failed { // late delivery: what became of the next rung decides
@@ -313,6 +318,12 @@ func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*
 	for k, people := range groups {
 		if _, err := l.move(ch, people, k.from, k.to, ReasonReceipt, set{receipt: true, meaning: k.meaning, code: k.code, toldAt: k.toldAt, flags: k.flags}); err != nil {
 			return err
+		}
+	}
+	for _, m := range later { // rare: the same again with another instant, or a complaint
+		if _, err := l.tx.ExecContext(l.ctx, `UPDATE message SET told_at=$4, flags=$5 WHERE campaign=$1 AND channel=$2 AND person=$3`,
+			l.campaign, ch, m.person, m.toldAt, m.flags); err != nil {
+			return fmt.Errorf("ledger: later receipt: %w", err)
 		}
 	}
 	if err := l.arrivedLate(ch, risen); err != nil {
