@@ -171,7 +171,7 @@ func local(t time.Time) string {
 	if err != nil {
 		panic(err)
 	}
-	return t.In(london).Format("2006-01-02T15:04")
+	return t.In(london).Format("2006-01-02 15:04")
 }
 
 func TestEveryLegalActWorksWithoutScript(t *testing.T) {

@@ -105,7 +105,9 @@ func TestGeneratedCodeIsCurrent(t *testing.T) {
 		if err := os.WriteFile(temporary, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if msg, err := exec.CommandContext(t.Context(), generator, "-config", temporary, "../../schemas/openapi.yaml").CombinedOutput(); err != nil {
+		cmd := exec.CommandContext(t.Context(), generator, "-config", temporary, strings.Repeat("../", strings.Count(dir, "/")+1)+"../../schemas/openapi.yaml")
+		cmd.Dir = dir
+		if msg, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("generate %s: %v\n%s", dir, err, msg)
 		}
 		want, err := os.ReadFile(out)

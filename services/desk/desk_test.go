@@ -196,7 +196,7 @@ func (b *bench) playScope() {
 }
 
 func testCounts() event.Counts {
-	return event.Counts{Jurisdictions: map[string]int64{"GB": 500}, Languages: map[string]int64{"en-GB": 500}, Channels: map[string]int64{"email": 480, "sms": 300, "none": 5}}
+	return event.Counts{Jurisdictions: map[string]int64{"GB": 500}, Languages: map[string]int64{"en-GB": 500}, Channels: map[string]int64{"email": 480, "sms": 300, "none": 5}, Categories: map[string]int64{"email": 500}}
 }
 
 // seal says what scope would say about the newest exposure of a case.

@@ -85,18 +85,27 @@ func Ago(t, now time.Time) string {
 	return fmt.Sprintf("%d d ago", d/(24*time.Hour))
 }
 
-// Field writes an instant for a datetime-local control.
+// fieldLayouts are the ways to type an instant, the first as we write it. A
+// text field and not a date control, because that shows 12 hours and the
+// month first in some browsers, whatever the page says.
+var fieldLayouts = []string{
+	"2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02T15:04:05",
+	"2 January 2006 15:04", "2 January 2006, 15:04", "2 Jan 2006 15:04", "2 Jan 2006, 15:04",
+}
+
+// Field writes an instant for a field, in a zone.
 func Field(t time.Time, zone *time.Location) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.In(zone).Format("2006-01-02T15:04")
+	return t.In(zone).Format(fieldLayouts[0])
 }
 
-// ParseField reads a datetime-local control in a zone.
+// ParseField reads what a person typed into such a field, in a zone.
 func ParseField(s string, zone *time.Location) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04"} {
-		if t, err := time.ParseInLocation(layout, strings.TrimSpace(s), zone); err == nil {
+	s = strings.Join(strings.Fields(s), " ")
+	for _, layout := range fieldLayouts {
+		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
 			return t, nil
 		}
 	}

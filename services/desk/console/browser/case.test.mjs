@@ -1,0 +1,153 @@
+// One whole case through the console: once by mouse, once by keyboard alone.
+// Every page on the way is held against axe-core.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { demo } from "./demo.mjs";
+import { Reader, browser, hoursAgo, pictures, verdict } from "./reader.mjs";
+
+let running, chrome;
+before(async () => { running = await demo(); chrome = await browser(); });
+after(async () => { await chrome?.close(); await running?.stop(); console.log(`screenshots are in ${pictures}`); });
+
+const sheet = {
+  "What happened": "Somebody outside the company read customer records.",
+  "When it happened": "between 17 and 20 November 2026",
+  "Likely consequences": "Somebody could pretend to be us when they call or write to you.",
+  "What we have done": "We have taken the server out of use and closed the gap.",
+  "What you can do": "Be wary of anybody who contacts you about your account.",
+};
+
+test("a whole case by mouse", async () => {
+  const analyst = await Reader.signIn(chrome, running, "tidewater-analyst");
+  await analyst.go("/alerts");
+  await analyst.page.locator("tbody a[href^='/alerts/']").first().click();
+  await analyst.look();
+  await analyst.follow("Declare a case");
+  await analyst.press("Check what will start");
+  await analyst.sees("There is a problem");
+  assert.match(await analyst.page.title(), /^Error: /);
+  await analyst.fill("Title", "Altered program on a customer server");
+  await analyst.fill("Date and time", hoursAgo(2));
+  await analyst.page.getByLabel("High", { exact: true }).check();
+  await analyst.page.getByLabel("password", { exact: true }).check();
+  await analyst.page.getByLabel("email address", { exact: true }).check();
+  await analyst.press("Check what will start");
+  await analyst.sees("Which clocks will start");
+  await analyst.press("Declare the case and start the clocks");
+  const number = analyst.path.split("/")[2];
+  await analyst.waitFor("Art. 33");
+  await analyst.look();
+
+  await analyst.follow("Find who is affected");
+  for (const box of await analyst.page.locator("input[name=dataset]").all()) await box.check();
+  await analyst.fill("From", hoursAgo(96));
+  await analyst.fill("Until", hoursAgo(1));
+  await analyst.press("Preview the counts");
+  await analyst.sees("would be on the list");
+  await analyst.press("State it and seal the list");
+  await analyst.waitFor("The sealed list");
+  await analyst.look("_cases_case_scope_sealed");
+
+  await analyst.go(`/cases/${number}/facts`);
+  for (const [label, value] of Object.entries(sheet)) await analyst.fill(label, value);
+  await analyst.press("Save the facts sheet (en)");
+  for (const channel of ["email", "sms"]) {
+    await analyst.go(`/cases/${number}/wording/people/${channel}/en-GB`);
+    await analyst.press("Preview");
+    await analyst.look(`_cases_case_wording_${channel}_preview`);
+    await analyst.press("Save as a new version");
+  }
+  await analyst.go(`/cases/${number}/wording`);
+
+  const dpo = await Reader.signIn(chrome, running, "tidewater-dpo");
+  await dpo.go(`/cases/${number}/assess`);
+  await dpo.page.getByLabel("There is a high risk").check();
+  await dpo.fill("Reason", "Passwords and contact details in unknown hands.");
+  await dpo.press("Record the assessment");
+
+  const legal = await Reader.signIn(chrome, running, "tidewater-legal");
+  await legal.go(`/cases/${number}/approve`);
+  await legal.tick("I have read every text above");
+  await legal.press("Approve and sign");
+  await legal.go(`/cases/${number}/approve`);
+  await legal.look("_cases_case_approve_after");
+
+  await dpo.go(`/cases/${number}/dispatch`);
+  const people = (await dpo.page.getByText(/writes to [\d,]+ people/).textContent()).match(/[\d,]+/)[0].replaceAll(",", "");
+  await dpo.fill("Type the number of the case", number);
+  await dpo.fill("Type the number of people", String(Number(people) + 1));
+  await dpo.press(/^Write to/);
+  await dpo.sees("There is a problem");
+  await dpo.look("_cases_case_dispatch_wrong");
+  await dpo.fill("Type the number of people", people);
+  await dpo.press(/^Write to/);
+  await dpo.waitFor("people told", 90);
+  await dpo.look("_cases_case_dispatch_running");
+  await dpo.go(`/cases/${number}/messages`);
+  await dpo.go(`/cases/${number}/timeline`);
+  await dpo.go("/deadlines");
+  await dpo.go(`/cases/${number}`);
+  await dpo.fill("Show the case as it was known at", hoursAgo(-1 / 60));
+  await dpo.press("Show");
+  await dpo.go("/cases");
+
+  // Small and dark.
+  const small = await Reader.signIn(chrome, running, "tidewater-dpo", { viewport: { width: 320, height: 700 }, colorScheme: "dark" });
+  for (const page of ["/cases", `/cases/${number}`, `/cases/${number}/dispatch`, `/cases/${number}/approve`, "/deadlines", "/alerts?state="]) {
+    await small.go(page);
+    const wide = await small.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(wide <= 0, `${page} scrolls sideways by ${wide} px at 320 px`);
+    await small.look(`_320${page.replace(number, "case").replaceAll(/\W/g, "_")}`);
+  }
+  verdict();
+});
+
+test("a whole case by keyboard alone", async () => {
+  const analyst = await Reader.signIn(chrome, running, "tidewater-analyst");
+  await analyst.go("/cases");
+  await analyst.page.keyboard.press("Tab");
+  await analyst.page.keyboard.press("Enter");
+  assert.equal(await analyst.page.evaluate(() => document.activeElement.id), "main", "the skip link does not lead to the content");
+  await analyst.keyPress("link", "Declare a case");
+  await analyst.type("Title", "Stolen paper file");
+  await analyst.type("Date and time", hoursAgo(3));
+  await analyst.tabTo(analyst.page.getByLabel("Low", { exact: true }));
+  await analyst.page.keyboard.press("Space");
+  await analyst.page.keyboard.press("ArrowDown");
+  await analyst.page.keyboard.press("ArrowDown");
+  await analyst.keyTick("postal address");
+  await analyst.keyPress("button", "Check what will start");
+  await analyst.keyPress("button", "Declare the case and start the clocks");
+  const number = analyst.path.split("/")[2];
+
+  await analyst.go(`/cases/${number}/scope`);
+  await analyst.tabTo(analyst.page.locator("input[name=dataset]"));
+  await analyst.page.keyboard.press("Space");
+  await analyst.type("From", hoursAgo(96));
+  await analyst.type("Until", hoursAgo(1));
+  await analyst.keyPress("button", "State it and seal the list");
+  await analyst.waitFor("The sealed list");
+  await analyst.go(`/cases/${number}/facts`);
+  for (const [label, value] of Object.entries(sheet)) await analyst.type(label, value);
+  await analyst.keyPress("button", "Save the facts sheet (en)");
+  for (const channel of ["email", "sms"]) {
+    await analyst.go(`/cases/${number}/wording/people/${channel}/en-GB`);
+    await analyst.keyPress("button", "Save as a new version");
+  }
+
+  const legal = await Reader.signIn(chrome, running, "tidewater-legal");
+  await legal.go(`/cases/${number}/approve`);
+  await legal.keyTick("I have read every text above");
+  await legal.keyPress("button", "Approve and sign");
+
+  const dpo = await Reader.signIn(chrome, running, "tidewater-dpo");
+  await dpo.go(`/cases/${number}/dispatch`);
+  const people = (await dpo.page.getByText(/writes to [\d,]+ people/).textContent()).match(/[\d,]+/)[0];
+  await dpo.type("Type the number of the case", number);
+  await dpo.type("Type the number of people", people);
+  await dpo.keyPress("button", /^Write to/);
+  await dpo.keyPress("button", "Stop the sending");
+  await dpo.sees("Stopped");
+  await dpo.keyPress("link", "Case " + number);
+  verdict();
+});
