@@ -85,21 +85,26 @@ func (c *Client) post(ctx context.Context, method rest.Method, path string, body
 		a.ID = http.Header(resp.Headers).Get("X-Message-Id")
 		return a, resp.Body
 	case carrier.Refused, carrier.Account:
-		a.Bad, a.Detail = faults(resp.Body, a.Detail)
+		var ours bool
+		a.Bad, ours, a.Detail = faults(resp.Body, a.Detail)
+		if ours { // the sender or the settings are wrong: no recipient is at fault
+			a.Class = carrier.Account
+		}
 	}
 	return a, ""
 }
 
 // faults reads SendGrid's error body: the positions of the recipients it names,
-// and one line made of field names only, because its words may quote an address.
-func faults(body, status string) (bad []int, detail string) {
+// whether it names only what all recipients share, and one line made of field
+// names only, because its words may quote an address.
+func faults(body, status string) (bad []int, ours bool, detail string) {
 	var in struct {
 		Errors []struct {
 			Field string `json:"field"`
 		} `json:"errors"`
 	}
 	if json.Unmarshal([]byte(body), &in) != nil {
-		return nil, status
+		return nil, false, status
 	}
 	var fields []string
 	for _, e := range in.Errors {
@@ -116,5 +121,5 @@ func faults(body, status string) (bad []int, detail string) {
 	if len(fields) > 0 {
 		status = fmt.Sprintf("%s: %s", status, strings.Join(fields, ", "))
 	}
-	return bad, status
+	return bad, len(fields) > 0 && len(bad) == 0, status
 }

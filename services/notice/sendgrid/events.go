@@ -218,16 +218,16 @@ func (s *scanner) str() ([]byte, bool) {
 	}
 }
 
+// number reads a whole number; any other value is passed over as 0.
 func (s *scanner) number() (int64, bool) {
 	s.peek()
 	start := s.i
-	for s.i < len(s.b) && (s.b[s.i] >= '0' && s.b[s.i] <= '9' || s.b[s.i] == '-') {
-		s.i++
+	if !s.skip() {
+		return 0, false
 	}
 	n, err := strconv.ParseInt(string(s.b[start:s.i]), 10, 64)
 	if err != nil {
-		s.i = start
-		return 0, s.skip()
+		return 0, true
 	}
 	return n, true
 }
