@@ -35,12 +35,12 @@ func TestARequestCarriesTheNoticeInItsCallback(t *testing.T) {
 		w.WriteHeader(201)
 		_, _ = w.Write([]byte(`{"sid":"SM1","status":"queued"}`))
 	})
-	a := c.Send(t.Context(), SMS{To: "+447700900001", From: "MG00000000000000000000000000000001", Body: "hej åäö", Validity: time.Hour, Notice: carrier.ID{9}, Attempt: 12, Pos: 3})
+	a := c.Send(t.Context(), SMS{To: "+447700900001", From: "MG00000000000000000000000000000001", Body: "hej åäö", Case: "2026-001", Validity: time.Hour, Notice: carrier.ID{9}, Attempt: 12, Pos: 3})
 	if a.Class != carrier.Accepted || a.ID != "SM1" {
 		t.Errorf("answer = %+v, want accepted SM1", a)
 	}
 	want := url.Values{"To": {"+447700900001"}, "MessagingServiceSid": {"MG00000000000000000000000000000001"}, "Body": {"hej åäö"}, "ValidityPeriod": {"3600"},
-		"StatusCallback": {"https://t.example/v1/receipts/twilio/" + carrier.ID{9}.String() + "/12.3#rc=5&rp=all"}}
+		"StatusCallback": {"https://t.example/v1/receipts/twilio/cases/2026-001/" + carrier.ID{9}.String() + "/12.3#rc=5&rp=all"}}
 	if form.Encode() != want.Encode() || auth != sid {
 		t.Errorf("the form is %v as %s, want %v", form, auth, want)
 	}
@@ -114,7 +114,7 @@ func TestACallbackWithRepeatedKeysIsNotBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := v.Read(carrier.ID{1}.String(), "1.0", []byte("MessageStatus=delivered&MessageStatus=failed"), "x"); ok || err == nil {
+	if _, ok, err := v.Read("2026-001", carrier.ID{1}.String(), "1.0", []byte("MessageStatus=delivered&MessageStatus=failed"), "x"); ok || err == nil {
 		t.Errorf("ok %v, %v; want a refusal", ok, err)
 	}
 }
