@@ -68,25 +68,41 @@ func (r *Runner) pokes(ctx context.Context) error {
 	for {
 		m, err := iter.Next(jetstream.NextContext(ctx))
 		if err != nil {
+			r.giveBack(iter)
 			return fmt.Errorf("hear pokes: %w", err)
 		}
 		r.poked(m)
 	}
 }
 
-func (r *Runner) poked(m jetstream.Msg) {
-	ack := func() {
-		if err := m.Ack(); err != nil {
-			r.cfg.Log.Warn("acknowledge a poke", "service", r.cfg.Service, "error", err)
+// giveBack returns the pokes that have been sent to us and not yet looked at,
+// so that another replica gets them now and not when their time has run out.
+func (r *Runner) giveBack(iter jetstream.MessagesContext) {
+	iter.Drain()
+	for {
+		m, err := iter.Next(jetstream.NextMaxWait(time.Second))
+		if err != nil {
+			return
 		}
+		r.settled(m.Nak())
 	}
+}
+
+func (r *Runner) settled(err error) {
+	if err != nil {
+		r.cfg.Log.Warn("acknowledge a poke", "service", r.cfg.Service, "error", err)
+	}
+}
+
+func (r *Runner) poked(m jetstream.Msg) {
+	ack := func() { r.settled(m.Ack()) }
 	org, id, _, err := event.ParseSubject(m.Subject())
 	if err != nil || !event.ValidToken(org) || !event.ValidToken(id) {
 		r.cfg.Log.Warn("an event on a subject that names no case", "subject", m.Subject())
 		ack()
 		return
 	}
-	r.q.add(ref{org, id}, &poke{header: m.Headers(), ack: ack})
+	r.q.add(ref{org, id}, &poke{header: m.Headers(), ack: ack, giveBack: func() { r.settled(m.Nak()) }})
 }
 
 // sweep looks at every open case now and every SweepEvery until ctx ends.

@@ -11,10 +11,12 @@ import (
 // ref names a case.
 type ref struct{ org, id string }
 
-// poke is one reason to look, to be acknowledged once a look has followed it.
+// poke is one reason to look: acknowledged once a look has followed it, given
+// back to the other replicas if none will.
 type poke struct {
-	header nats.Header
-	ack    func()
+	header   nats.Header
+	ack      func()
+	giveBack func()
 }
 
 // task is one look to be taken.
@@ -22,7 +24,7 @@ type task struct {
 	ref ref
 	// header is that of the latest poke, or nil for a look nobody asked for.
 	header nats.Header
-	acks   []func()
+	pokes  []poke
 	// failures and streak count the looks in a row before this one that failed
 	// and that added events.
 	failures, streak int
@@ -70,6 +72,9 @@ func (q *queue) add(r ref, p *poke) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
+		if p != nil {
+			p.giveBack()
+		}
 		return
 	}
 	e := q.cases[r]
@@ -111,10 +116,9 @@ func (q *queue) take() (task, bool) {
 	q.line[0] = nil
 	q.line = q.line[1:]
 	e.waiting, e.running = false, true
-	t := task{ref: e.ref, failures: e.failures, streak: e.streak}
-	for _, p := range e.pokes {
-		t.acks = append(t.acks, p.ack)
-		t.header = p.header
+	t := task{ref: e.ref, pokes: e.pokes, failures: e.failures, streak: e.streak}
+	if n := len(e.pokes); n > 0 {
+		t.header = e.pokes[n-1].header
 	}
 	e.pokes = nil
 	return t, true
@@ -139,9 +143,14 @@ func (q *queue) done(t task, o outcome) {
 	if !e.waiting && e.retry == nil && e.wake.IsZero() && e.streak == 0 {
 		delete(q.cases, t.ref)
 	}
+	unanswered := o.failed && q.closed // nobody here will try again
 	q.mu.Unlock()
-	for _, ack := range t.acks {
-		ack()
+	for _, p := range t.pokes {
+		if unanswered {
+			p.giveBack()
+		} else {
+			p.ack()
+		}
 	}
 }
 
@@ -165,7 +174,8 @@ func pause(failures int) time.Duration {
 	return min(250*time.Millisecond<<min(failures-1, 10), time.Minute)
 }
 
-// close ends the line and every timer.
+// close ends the line and every timer, and gives back the pokes that no look
+// has followed.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -174,6 +184,10 @@ func (q *queue) close() {
 		if e.retry != nil {
 			e.retry.Stop()
 		}
+		for _, p := range e.pokes {
+			p.giveBack()
+		}
+		e.pokes = nil
 	}
 	q.nonzero.Broadcast()
 }

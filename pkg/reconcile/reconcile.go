@@ -182,13 +182,14 @@ func (r *Runner) look(ctx context.Context, t task) {
 	r.q.done(t, outcome{wake: wake, appended: appended, failed: err != nil})
 }
 
-// span continues the trace of whoever poked. A look that nobody asked for
-// opens none: a minute's sweep is not a story.
+// span continues the trace of whoever poked. A look without one, as in a
+// sweep, opens none: a sweep is not a story.
 func (r *Runner) span(ctx context.Context, t task) (context.Context, trace.Span) {
-	if t.header == nil {
+	ctx = bus.Extract(ctx, t.header)
+	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx, noop.Span{}
 	}
-	return r.tracer.Start(bus.Extract(ctx, t.header), "reconcile "+r.cfg.Service, trace.WithAttributes(
+	return r.tracer.Start(ctx, "reconcile "+r.cfg.Service, trace.WithAttributes(
 		attribute.String("tocsin.org", t.ref.org), attribute.String("tocsin.case", t.ref.id)))
 }
 

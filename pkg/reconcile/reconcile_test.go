@@ -498,3 +498,29 @@ func TestARunningReconcilerGoesOnAfterTheServerWasRestarted(t *testing.T) {
 	say(t, desk, "2026-001", event.FactStated{Key: "after"})
 	waitFor(t, desk, "2026-001", "two open duties", func(c *casefile.Case) bool { return len(c.Duties) == 2 })
 }
+
+func TestAReplicaThatStopsGivesItsPokesToTheOthers(t *testing.T) {
+	const cases = 20
+	srv := bustest.Start(t)
+	desk := open(t, srv, event.Desk)
+	held := make(chan struct{}, 100)
+	stop := run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, _ *casefile.Case, _ time.Time) (reconcile.Decision, error) {
+		held <- struct{}{}
+		<-ctx.Done()
+		return reconcile.Decision{}, ctx.Err()
+	}, func(c *reconcile.Config) { c.Concurrency, c.Grace = 1, 10*time.Millisecond }))
+	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(_ context.Context, c *casefile.Case, _ time.Time) (d reconcile.Decision, err error) {
+		if len(c.Duties) == 0 {
+			d.Events = append(d.Events, event.DutyOpened{Duty: event.Duty{ID: "d"}})
+		}
+		return d, nil
+	}))
+	for i := range cases { // one poke a case: the replicas share them, and one sits on its share
+		declare(t, desk, fmt.Sprint("case-", i))
+	}
+	<-held
+	stop()
+	for i := range cases {
+		waitFor(t, desk, fmt.Sprint("case-", i), "an open duty", func(c *casefile.Case) bool { return len(c.Duties) == 1 })
+	}
+}
