@@ -489,7 +489,7 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 	p.table[page] = p.fresh[pageSize]
 	row := int64(first / pageSize)
 	return true, errors.Join(
-		p.w.put(ctx, segmentRow{segRecords, 0, row, p.records.build(nil)}),
+		p.w.put(ctx, segmentRow{segRecords, 0, row, p.records.build()}),
 		p.w.put(ctx, segmentRow{segKeys, 0, row, sealKeyPage(&p.table[page], first, &p.keys)}))
 }
 

@@ -135,17 +135,20 @@ func delimiter(in *bufio.Reader, m Mapping) (rune, error) {
 }
 
 func (t *table) csvRows(c *csv.Reader, text *csvText) error {
-	columns := len(t.headers)
+	columns, line := len(t.headers), 1
 	for {
 		row, err := c.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if errors.Is(err, errUnclosed) {
+			return fmt.Errorf("line %d or after: %w", line+1, err)
+		}
 		if err != nil {
 			return err
 		}
 		text.budget = maxCSVRecord
-		line, _ := c.FieldPos(0)
+		line, _ = c.FieldPos(0)
 		if len(row) != columns {
 			if len(row) == 1 && trim(row[0]) == "" {
 				continue
@@ -163,8 +166,8 @@ func (t *table) csvRows(c *csv.Reader, text *csvText) error {
 func (d *Delivery) csvError(name string, err error) error {
 	var p *csv.ParseError
 	switch {
-	case errors.As(err, &p) && errors.Is(p.Err, errUnclosed):
-		return fmt.Errorf("%s line %d: %w", name, p.StartLine, errUnclosed)
+	case errors.Is(err, errUnclosed):
+		return fmt.Errorf("%s %w", name, err)
 	case errors.As(err, &p) && p.StartLine != p.Line:
 		return fmt.Errorf("%s line %d: a quote opened here is not closed until line %d, column %d, or the file is cut off (%w)", name, p.StartLine, p.Line, p.Column, p.Err)
 	case errors.As(err, &p):

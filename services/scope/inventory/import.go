@@ -92,6 +92,9 @@ func digestSource(digest hash.Hash, src Source) error {
 
 // tableOrder puts catalogues before people and people before their records.
 func tableOrder(s Source) int {
+	if name := strings.ToLower(s.Name); strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+		return 0
+	}
 	name := strings.ToLower(s.Name + " " + s.Mapping.Kind)
 	for i, kind := range [...]string{kindSystems, kindDatasets, kindPeople, kindHoldings} {
 		if strings.Contains(name, kind) {
@@ -107,7 +110,7 @@ func tableOrder(s Source) int {
 func File(path string, m Mapping) (Source, error) {
 	read, known := formats[strings.ToLower(filepath.Ext(path))]
 	if !known {
-		return Source{}, fmt.Errorf("%s: the ending is none of .csv .tsv .txt .tocsin", filepath.Base(path))
+		return Source{}, fmt.Errorf("%s: the ending is none of .csv .tsv .txt .ndjson .jsonl .parquet .tocsin .yaml .yml", filepath.Base(path))
 	}
 	name := filepath.Base(path)
 	return Source{Name: name, Mapping: m, Read: func(ctx context.Context, d *Delivery, digest io.Writer) (err error) {
@@ -127,11 +130,12 @@ func Text(name, text string, m Mapping) Source {
 	}}
 }
 
-// format reads an open file of one form.
-type format func(ctx context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error
+// fileReader reads an open file of one form.
+type fileReader func(ctx context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error
 
-var formats = map[string]format{
-	".csv": csvFile, ".tsv": csvFile, ".txt": csvFile, ".tocsin": bulkFile,
+var formats = map[string]fileReader{
+	".csv": csvFile, ".tsv": csvFile, ".txt": csvFile, ".ndjson": ndjsonFile, ".jsonl": ndjsonFile,
+	".parquet": parquetFile, ".tocsin": bulkFile, ".yaml": fidesFile, ".yml": fidesFile,
 }
 
 func csvFile(_ context.Context, d *Delivery, name string, f *os.File, digest io.Writer, m Mapping) error {

@@ -346,7 +346,12 @@ func (p *recordPage) parse(body []byte) error {
 	return nil
 }
 
-func (p *recordPage) build(dst []byte) []byte {
+func (p *recordPage) build() []byte {
+	size := 2 * pageSize
+	for i := range p {
+		size += len(p[i])
+	}
+	dst := make([]byte, 0, size)
 	for i := range p {
 		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(p[i])))
 	}
