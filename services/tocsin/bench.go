@@ -21,6 +21,9 @@ import (
 type benchCmd struct {
 	Webhook benchWebhookCmd `cmd:"" help:"Answer time of the alert webhook at a steady rate, with the raw body durable before the answer."`
 	Startup benchStartupCmd `cmd:"" help:"Time from start to ready, and idle memory, of the whole program on embedded stores."`
+
+	Fanout     benchFanoutCmd     `cmd:"" help:"A whole fan-out against the sandbox, with notice and NATS killed at random moments."`
+	FanoutHost benchFanoutHostCmd `cmd:"" hidden:"" name:"fanout-host" help:"The process that bench fanout kills."`
 }
 
 type benchStartupCmd struct {

@@ -1,0 +1,385 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/journal"
+	"tocsin.dev/pkg/natsd"
+	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/seal"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/web"
+	"tocsin.dev/services/notice"
+	"tocsin.dev/services/sandbox"
+)
+
+// benchFanoutCmd plays a whole fan-out against the sandbox: notice with the
+// embedded NATS server is a process of its own, killed at random moments; the
+// sandbox, which judges, the desk and scope live in this process.
+type benchFanoutCmd struct {
+	People  int    `default:"10000" help:"People on the list."`
+	Channel string `default:"email" enum:"email,sms" help:"email or sms."`
+	Kill    int    `default:"0" help:"How often notice and NATS are killed with SIGKILL."`
+	Faults  string `default:"none" help:"Faults profile of the sandbox: none, storm, blind, limits or deaf."`
+	JSON    bool   `name:"json" help:"Print JSON."`
+}
+
+// fanoutResult is the outcome of bench fanout, judged by the sandbox's record.
+type fanoutResult struct {
+	People             int     `json:"people"`
+	ToldOnce           int     `json:"told_once"`
+	ToldTwice          int     `json:"told_twice"`
+	NeverTold          int     `json:"never_told"`
+	InDoubt            int64   `json:"in_doubt"`
+	Unreachable        int64   `json:"unreachable"`
+	PossibleDuplicates int64   `json:"possible_duplicates"`
+	Kills              int     `json:"kills"`
+	Seconds            float64 `json:"seconds"`
+	PerSecond          float64 `json:"per_second"`
+	// CPU is user and system time of the killed and the last process, embedded
+	// NATS and every start included.
+	CPU        float64     `json:"cpu_us_per_notice"`
+	CPUSeconds float64     `json:"cpu_seconds"`
+	PeakMB     float64     `json:"peak_rss_mb"`
+	Tally      event.Tally `json:"tally"`
+	Forecast   float64     `json:"forecast_seconds,omitempty"`
+}
+
+const (
+	fanoutOrg  = "bench"
+	fanoutCase = "2026-001"
+)
+
+// fanoutWorld is what the host process reads from its file.
+type fanoutWorld struct {
+	Dir, NATSListen, HTTPListen, SandboxURL, EventKey string
+	Passwords                                         map[string]string
+	SendGridKey, AccountSID, AuthToken                string
+}
+
+func (w *fanoutWorld) file() string { return filepath.Join(w.Dir, "world.json") }
+
+// Run plays the fan-out and prints the result.
+func (c *benchFanoutCmd) Run(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "tocsin-fanout-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := &fanout{benchFanoutCmd: c, world: fanoutWorld{Dir: dir}}
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel()
+	if err := f.prepare(ctx, &parts); err != nil {
+		return err
+	}
+	result, err := f.play(ctx, &parts)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(result)
+	}
+	fmt.Printf("%d people: told once %d, twice %d, never %d; %d kills; %.1f s, %.0f/s, %.0f µs CPU a notice, %.0f MB\n",
+		result.People, result.ToldOnce, result.ToldTwice, result.NeverTold, result.Kills, result.Seconds, result.PerSecond, result.CPU, result.PeakMB)
+	return nil
+}
+
+type fanout struct {
+	*benchFanoutCmd
+	world   fanoutWorld
+	box     *sandbox.Service
+	signer  *seal.Signer
+	cpu     time.Duration
+	peakKB  int64
+	process *exec.Cmd
+	out     *bufio.Reader
+}
+
+func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error) {
+	w := &f.world
+	if w.NATSListen, err = freeAddress(); err != nil {
+		return err
+	}
+	if w.HTTPListen, err = freeAddress(); err != nil {
+		return err
+	}
+	w.Passwords = map[string]string{}
+	for _, u := range natsd.Users() {
+		w.Passwords[u] = fmt.Sprintf("bench-%s-%x", u, rand.Uint64())
+	}
+	w.SendGridKey, w.AccountSID, w.AuthToken = "SG.bench", "AC00000000000000000000000000000001", "0123456789abcdef0123456789abcdef"
+	if f.signer, err = seal.Generate(); err != nil {
+		return err
+	}
+	ring, err := seal.NewKeyring(seal.Trust(f.signer.Public(), "bench", time.Now().Add(-time.Hour)))
+	if err != nil {
+		return err
+	}
+	if err := ring.Save(filepath.Join(w.Dir, "keyring.yaml")); err != nil {
+		return err
+	}
+	if err := f.startSandbox(ctx, parts); err != nil {
+		return err
+	}
+	data, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(w.Dir, "orgs"), 0o700); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(w.file(), data, 0o600), os.WriteFile(filepath.Join(w.Dir, "orgs", "bench.yaml"), []byte(fanoutOrganisation), 0o600))
+}
+
+func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error {
+	faults, err := sandbox.ReadFaults(strings.NewReader(fmt.Sprintf(`{"profile":%q,"steering_off":true}`, f.Faults)))
+	if err != nil {
+		return err
+	}
+	f.box, err = sandbox.New(sandbox.Config{
+		Now: time.Now, SendGridKey: f.world.SendGridKey, TwilioAccountSID: f.world.AccountSID, TwilioAuthToken: f.world.AuthToken,
+		EventWebhookURL: "http://" + f.world.HTTPListen + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100,
+		RetryBase: 100 * time.Millisecond, RetryMax: time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := web.Listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	f.world.SandboxURL, f.world.EventKey = "http://"+ln.Addr().String(), f.box.PublicKey()
+	srv := &http.Server{Handler: f.box.Handler(), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	parts.Go(func() { _ = srv.Serve(ln) })
+	parts.Go(func() { _ = f.box.Run(ctx) })
+	parts.Go(func() { <-ctx.Done(); _ = srv.Close() })
+	return nil
+}
+
+// start starts the host process and waits until it serves.
+func (f *fanout) start(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	f.process = exec.CommandContext(ctx, self, "bench", "fanout-host", f.world.file())
+	f.process.Stderr = os.Stderr
+	out, err := f.process.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := f.process.Start(); err != nil {
+		return err
+	}
+	f.out = bufio.NewReader(out)
+	if line, err := f.out.ReadString('\n'); err != nil || line != "ready\n" {
+		return fmt.Errorf("the host process did not start: %q, %w", line, err)
+	}
+	return nil
+}
+
+// end ends the host process and adds up what it used.
+func (f *fanout) end(how os.Signal) {
+	_ = f.process.Process.Signal(how)
+	_ = f.process.Wait() // killed: its status is no news
+	if u, ok := f.process.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		f.cpu += f.process.ProcessState.UserTime() + f.process.ProcessState.SystemTime()
+		f.peakKB = max(f.peakKB, u.Maxrss)
+	}
+}
+
+func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResult, err error) {
+	if err := f.start(ctx); err != nil {
+		return r, err
+	}
+	desk, err := f.connect(event.Desk)
+	if err != nil {
+		return r, err
+	}
+	defer desk.Close()
+	ask, err := bus.New(desk, bus.Config{Service: event.Desk})
+	if err != nil {
+		return r, err
+	}
+	if err := f.startScope(ctx, parts); err != nil {
+		return r, err
+	}
+	if err := f.order(ctx, desk); err != nil {
+		return r, err
+	}
+	began := time.Now()
+	killed := 0
+	for killed < f.Kill {
+		pause := time.Duration(50+rand.IntN(700)) * time.Millisecond
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return r, ctx.Err()
+		}
+		f.end(syscall.SIGKILL)
+		killed++
+		if err := f.start(ctx); err != nil {
+			return r, err
+		}
+	}
+	p, err := f.await(ctx, ask)
+	if err != nil {
+		return r, err
+	}
+	r = f.judge(p)
+	r.Kills, r.Seconds = killed, time.Since(began).Seconds()
+	if p.LastSentAt != nil {
+		r.Seconds = p.LastSentAt.Sub(began).Seconds()
+	}
+	f.end(os.Interrupt)
+	r.PerSecond = float64(r.People) / r.Seconds
+	r.CPUSeconds = f.cpu.Seconds()
+	r.CPU = float64(f.cpu.Microseconds()) / float64(r.People)
+	r.PeakMB = float64(f.peakKB) * 1024 / 1e6
+	return r, nil
+}
+
+// await asks for progress until nobody is pending or in open doubt.
+func (f *fanout) await(ctx context.Context, ask *bus.Bus) (event.OrderProgress, error) {
+	for {
+		a, err := bus.Ask[event.ProgressQuestion, event.ProgressAnswer](ctx, ask, event.AskProgress, event.ProgressQuestion{Org: fanoutOrg, Case: fanoutCase})
+		if err == nil && len(a.Orders) == 1 {
+			o := a.Orders[0]
+			if o.State == "blocked" || o.State == "refused" {
+				return o, fmt.Errorf("the sending is %s: %s: %s", o.State, o.Reason, o.Detail)
+			}
+			done := o.Listed == int64(f.People) && o.Tally.Pending == 0 && o.Tally.InDoubt == 0 && o.Tally.People == int64(f.People)
+			if done && (f.Faults == "blind" || o.Tally.States[f.Channel]["accepted"] <= int64(f.People)/20) {
+				return o, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return event.OrderProgress{}, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (f *fanout) judge(p event.OrderProgress) fanoutResult {
+	sum := f.box.Summary("", 1)
+	return fanoutResult{
+		People: f.People, ToldOnce: sum.ToldOnce, ToldTwice: sum.ToldTwice, NeverTold: f.People - sum.ToldOnce - sum.ToldTwice,
+		InDoubt: p.Tally.InDoubt, Unreachable: p.Tally.Unreachable, PossibleDuplicates: p.PossibleDuplicates, Tally: p.Tally,
+	}
+}
+
+// connect opens a connection that outlives the server's deaths.
+func (f *fanout) connect(user string) (*nats.Conn, error) {
+	options := append(natsd.ClientOptions(user, f.world.Passwords[user]), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	return nats.Connect("nats://"+f.world.NATSListen, options...)
+}
+
+// benchFanoutHostCmd is the process that is killed: notice and the NATS server.
+type benchFanoutHostCmd struct {
+	World string `arg:"" help:"File written by bench fanout."`
+}
+
+// Run serves until it is told to end, or killed.
+func (c *benchFanoutHostCmd) Run(ctx context.Context) error {
+	data, err := os.ReadFile(c.World)
+	if err != nil {
+		return err
+	}
+	var w fanoutWorld
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	srv, err := natsd.Start(ctx, natsd.Config{Dir: filepath.Join(w.Dir, "nats"), Listen: w.NATSListen, Users: w.Passwords, Log: log})
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	admin, err := srv.Connect(natsd.Admin)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := bus.EnsureStreams(ctx, admin, 1); err != nil {
+		return err
+	}
+	nc, err := srv.Connect(event.Notice)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return w.serve(ctx, nc, log)
+}
+
+func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) error {
+	b, err := bus.New(nc, bus.Config{Service: event.Notice, Log: log})
+	if err != nil {
+		return err
+	}
+	j, err := journal.New(nc, journal.Config{Log: log})
+	if err != nil {
+		return err
+	}
+	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(w.Dir, "notice.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	orgs, err := organisation.Load(os.DirFS(filepath.Join(w.Dir, "orgs")))
+	if err != nil {
+		return err
+	}
+	s, err := notice.New(notice.Config{
+		NATS: nc, Bus: b, Journal: j, DB: db, Organisations: orgs, Now: time.Now, Log: log, Replica: "bench",
+		Keyring: filepath.Join(w.Dir, "keyring.yaml"), Key: []byte("0123456789abcdef0123456789abcdef"), PublicURL: "http://" + w.HTTPListen,
+		SendGrid: &notice.SendGrid{Key: w.SendGridKey, Host: w.SandboxURL, WebhookKeys: []string{w.EventKey}, Timeout: 5 * time.Second},
+		Twilio:   &notice.Twilio{AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.SandboxURL, Conns: 200, Timeout: 5 * time.Second},
+		Doubt:    notice.Doubt{Quiet: time.Second, After: 4 * time.Second, Freeze: 4 * time.Second, Budget: 1},
+	})
+	if err != nil {
+		return err
+	}
+	ln, err := web.Listen(ctx, w.HTTPListen)
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() {
+		if err := web.Serve(ctx, ln, s.Handler(), log); err != nil {
+			log.Error("receipts are not served", "error", err)
+		}
+	})
+	all.Go(func() {
+		if err := b.Run(ctx); err != nil {
+			log.Error("the bus ended", "error", err)
+		}
+	})
+	all.Go(func() {
+		<-b.Ready()
+		fmt.Println("ready")
+	})
+	return s.Run(ctx)
+}
