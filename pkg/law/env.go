@@ -196,6 +196,9 @@ func (e *env) kind(kind string) Answer {
 }
 
 func (e *env) hasRole(role string) bool {
+	if role == "any" {
+		return true
+	}
 	if len(e.f.Roles) == 0 {
 		return role == "controller"
 	}

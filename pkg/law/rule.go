@@ -47,7 +47,7 @@ type Validity struct {
 	Open bool `yaml:"open" json:"open,omitempty"`
 }
 
-// Owner says who owes a duty: a role in the processing, one of several regulated kinds, or both.
+// Owner says who owes a duty: a role in the processing (controller, processor, any), one of several regulated kinds, or both.
 type Owner struct {
 	Role string   `yaml:"role" json:"role,omitempty"`
 	Kind []string `yaml:"kind" json:"kind,omitempty"`
