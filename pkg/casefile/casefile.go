@@ -165,6 +165,8 @@ type Duty struct {
 	OpenedAt time.Time
 	// Reminded is the smallest HoursLeft already announced for the present due instant; 0 if none.
 	Reminded int
+	// Unanswered counts the reminders for the present due instant since somebody last acknowledged one.
+	Unanswered int
 	// Changes are the moves of the due instant, oldest first.
 	Changes []event.DutyChanged
 	Met     *event.DutyMet
@@ -255,11 +257,11 @@ func (c *Case) Approval(id string) *Approved {
 	return nil
 }
 
-// NextDue returns the earliest due instant of the open duties, or nil.
+// NextDue returns the open duty that is due first, or nil. What is not law yet does not count.
 func (c *Case) NextDue() *Duty {
 	var next *Duty
 	for _, d := range c.Duties {
-		if (d.State != DutyOpen && d.State != DutyMissed) || d.Due == nil {
+		if (d.State != DutyOpen && d.State != DutyMissed) || d.Due == nil || d.Effect == event.EffectInformation {
 			continue
 		}
 		if next == nil || d.Due.Before(*next.Due) || (d.Due.Equal(*next.Due) && d.ID < next.ID) {

@@ -111,6 +111,7 @@ func (c *Case) applyDuty(e Entry, body event.Body) bool {
 	case *event.DutyDueSoon:
 		if d := c.Duties[b.Duty]; d != nil && (d.Reminded == 0 || b.HoursLeft < d.Reminded) {
 			d.Reminded = b.HoursLeft
+			d.Unanswered++
 		}
 	case *event.DutyMissed:
 		if d := c.Duties[b.Duty]; d != nil {
@@ -126,7 +127,7 @@ func (c *Case) applyDuty(e Entry, body event.Body) bool {
 		}
 	case *event.DutyAcknowledged:
 		if d := c.Duties[b.Duty]; d != nil {
-			d.AcknowledgedAt = e.At
+			d.AcknowledgedAt, d.Unanswered = e.At, 0
 		}
 	case *event.DutyWaived:
 		if d := c.Duties[b.Duty]; d != nil {
@@ -147,7 +148,7 @@ func (c *Case) openDuty(e Entry, duty event.Duty) {
 	}
 	d.Duty = duty
 	if d.State == DutyDropped {
-		d.State, d.Why, d.Reminded, d.MissedDue = DutyOpen, "", 0, nil
+		d.State, d.Why, d.Reminded, d.Unanswered, d.MissedDue = DutyOpen, "", 0, 0, nil
 	}
 }
 
@@ -162,7 +163,7 @@ func (c *Case) changeDuty(b *event.DutyChanged) {
 	d.Duty = b.Duty
 	d.Changes = append(d.Changes, *b)
 	if moved {
-		d.Reminded, d.MissedDue = 0, nil
+		d.Reminded, d.Unanswered, d.MissedDue = 0, 0, nil
 		if d.State == DutyMissed {
 			d.State = DutyOpen
 		}

@@ -15,7 +15,12 @@ type Duty struct {
 	Status string `json:"status"`
 	// Hardness is "statutory", "guide", "contract" or "internal".
 	Hardness string `json:"hardness"`
-	Title    string `json:"title"`
+	// Effect says how far the duty binds: empty for one that binds with its number, "guide" if only
+	// the number is a guide figure, "advice" if nothing binds, "information" for what is not law yet.
+	Effect string `json:"effect,omitempty"`
+	// Provisional says what is undecided that the duty rests on, such as where the organisation is established.
+	Provisional string `json:"provisional,omitempty"`
+	Title       string `json:"title"`
 	// To is who must be told, in words.
 	To string `json:"to"`
 	// ToKind is "regulator", "people", "controller", "media", … for programs.
@@ -68,9 +73,24 @@ type Step struct {
 	Steps []Step `json:"steps,omitempty"`
 }
 
+// The effects of a duty; a duty that binds with its number has none of these.
+const (
+	// EffectGuide marks a duty that binds while its number is only a guide figure: it is reminded of, never missed.
+	EffectGuide = "guide"
+	// EffectAdvice marks an authority's advice: it is reminded of, never missed, and no case waits for it.
+	EffectAdvice = "advice"
+	// EffectInformation marks what is not law yet: it is shown and nothing else.
+	EffectInformation = "information"
+)
+
+// Binds reports whether somebody has to fulfil the duty.
+func (d *Duty) Binds() bool { return d.Effect == "" || d.Effect == EffectGuide }
+
 // DutyOpened says that a duty applies.
 type DutyOpened struct {
 	Duty Duty `json:"duty"`
+	// Rules is the digest of the rules that computed it.
+	Rules string `json:"rules,omitempty"`
 }
 
 // DutyChanged says that facts or rules moved a duty. Why is one line for people.
@@ -78,12 +98,16 @@ type DutyChanged struct {
 	Duty   Duty       `json:"duty"`
 	WasDue *time.Time `json:"was_due,omitempty"`
 	Why    string     `json:"why"`
+	// Rules is the digest of the rules that computed it.
+	Rules string `json:"rules,omitempty"`
 }
 
 // DutyDropped says that a duty no longer applies.
 type DutyDropped struct {
 	Duty string `json:"duty"`
 	Why  string `json:"why"`
+	// Rules is the digest of the rules that computed it.
+	Rules string `json:"rules,omitempty"`
 }
 
 // DutyDueSoon is a reminder: fewer than HoursLeft hours remain.
@@ -91,6 +115,8 @@ type DutyDueSoon struct {
 	Duty      string    `json:"duty"`
 	Due       time.Time `json:"due"`
 	HoursLeft int       `json:"hours_left"`
+	// Escalation counts the reminders before this one that nobody acknowledged; 0 for none.
+	Escalation int `json:"escalation,omitempty"`
 }
 
 // DutyMissed says that the due instant passed and the duty was not met.
