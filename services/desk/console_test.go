@@ -251,6 +251,14 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	dora.sees("Case closed: Everybody was told")
 	dora.get("/deadlines")
 	dora.sees("Nothing is due")
+	b.now.Advance(20 * time.Minute)
+	dora.get("/cases/" + number)
+	dora.press("Show", url.Values{"as_of": {local(b.now.Now().Add(-10 * time.Minute))}})
+	dora.sees("As we knew it on")
+	dora.press("Show", url.Values{"as_of": {"2001-01-01 00:00"}})
+	dora.sees("The case had not been declared then")
+	dora.press("Show", url.Values{"as_of": {"yesterday"}})
+	dora.sees("Give a date and time such as")
 }
 
 func TestWhatASourceSentIsShownAndNeverRun(t *testing.T) {

@@ -65,10 +65,11 @@ func (s *Service) CheckDispatch(ctx context.Context, who User, number string) (D
 	if err != nil {
 		return DispatchCheck{}, nil, err
 	}
-	return checkDispatch(org, who, c, "", s.cfg.Now()), c, nil
+	return checkDispatch(org, who, c, "", s.cfg.Now(), s.userName), c, nil
 }
 
-func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, approvalID string, now time.Time) DispatchCheck {
+// checkDispatch holds a case against what an order needs; name returns the display name of a user.
+func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, approvalID string, now time.Time, name func(string) string) DispatchCheck {
 	d := DispatchCheck{Channels: map[string]int64{}}
 	must := func(name string, holds bool, yes, no string) {
 		d.Preconditions = append(d.Preconditions, Precondition{name, holds, map[bool]string{true: yes, false: no}[holds]})
@@ -89,8 +90,12 @@ func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, a
 		}
 	}
 	eyes := max(org.Approval.Eyes, 1)
+	names := make([]string, len(d.Approvers))
+	for i, id := range d.Approvers {
+		names[i] = name(id)
+	}
 	must("approved", len(d.Approvers) >= eyes,
-		fmt.Sprintf("Wording, list and channels are approved by %s.", strings.Join(d.Approvers, ", ")),
+		fmt.Sprintf("Wording, list and channels are approved by %s.", strings.Join(names, ", ")),
 		fmt.Sprintf("%d of %d approvals of exactly these words, this list and these channels stand.", len(d.Approvers), eyes))
 	alone := len(d.Approvers) == 1 && d.Approvers[0] == who.ID && !org.Approval.OnePerson
 	must("second_person", !alone, "The person who orders is not the only approver.", "You are the only approver; somebody else must order the sending.")
@@ -147,7 +152,7 @@ func (s *Service) OrderDispatch(ctx context.Context, who User, on On, o Order) (
 		who: who, on: on, roles: mayOrder,
 		matters: func(e casefile.Entry) bool { return voidsApproval(e) || e.Type == event.TypeDispatchOrdered },
 		decide: func(c *casefile.Case, _ event.Actor, now time.Time) ([]event.Body, error) {
-			check := checkDispatch(org, who, c, o.Approval, now)
+			check := checkDispatch(org, who, c, o.Approval, now, s.userName)
 			if !check.Ready() {
 				return nil, refuse("not_ready", "%s", check.Missing())
 			}

@@ -105,7 +105,7 @@ func (s *Service) renderAlerts(w http.ResponseWriter, r *http.Request, u User, q
 		Summary, Curl  string
 		Self           string
 		MayAct         bool
-		Filtered       bool
+		Filtered, Any  bool
 	}{
 		Frame: s.frame(r, u, "Alerts", "alerts"), pageLinks: links(r, "after", list.Next), F: f, Alerts: list.Alerts, Sources: sources.Sources,
 		States: []option{{Value: "new", Text: "New"}, {Value: "linked", Text: "Linked"}, {Value: "dismissed", Text: "Dismissed"}, {Value: "", Text: "Any"}},
@@ -114,6 +114,7 @@ func (s *Service) renderAlerts(w http.ResponseWriter, r *http.Request, u User, q
 		Filtered: f.Source != "" || f.Severity != "" || f.Q != "" || f.Unmapped || f.Personal || (q.Has("state") && f.State != ""),
 		Summary: "New " + Number(list.Counts[event.AlertNew]) + ", linked " + Number(list.Counts[event.AlertInCase]) +
 			", dismissed " + Number(list.Counts[event.AlertDismissed]),
+		Any: list.Counts[event.AlertNew]+list.Counts[event.AlertInCase]+list.Counts[event.AlertDismissed] > 0,
 	}
 	if len(sources.Sources) > 0 {
 		page.Curl = s.testCommand(r, sources.Sources[0].ID)

@@ -56,7 +56,7 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 	}{casePage: s.caseFrame(r, u, c, "Read and approve"), P: p, Texts: s.textViews(c), Policy: policyName(org.Approval),
 		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c)}
 	for _, id := range p.Duties {
-		page.Duties = append(page.Duties, c.Duties[id].Title)
+		page.Duties = append(page.Duties, c.Duties[id].Title+" ("+c.Duties[id].Citation+")")
 	}
 	versions, err := s.Versions(r.Context(), u, c.Number)
 	if err != nil {

@@ -241,7 +241,11 @@ func (s *Service) addForecast(page *progressPage, p Progress) {
 	if page.O.Ended() {
 		return
 	}
-	if p.PerSecond > 0 {
+	if p.Tally.Pending == 0 {
+		page.Finish = "Everybody on the list has been dealt with. Receipts may still come in."
+		return
+	}
+	if p.PerSecond > 0 && p.FirstSentAt != nil && page.Now.Sub(*p.FirstSentAt) >= steady {
 		page.Rate = fmt.Sprintf("%s messages a minute so far, on average.", Number(int64(math.Round(60*p.PerSecond))))
 	}
 	if p.FinishTo.IsZero() {

@@ -28,13 +28,13 @@ func Describe(e casefile.Entry) string {
 func describeCase(body event.Body) string {
 	switch b := body.(type) {
 	case *event.CaseDeclared:
-		return fmt.Sprintf("Case declared: %s. Aware since %s.", b.Title, instant(b.AwareAt))
+		return fmt.Sprintf("Case declared: %s Aware since %s.", sentence(b.Title), instant(b.AwareAt))
 	case *event.FactStated:
 		value := b.Value
 		if len([]rune(value)) > 120 {
 			value = string([]rune(value)[:119]) + "…"
 		}
-		return fmt.Sprintf("Fact stated: %s is %s.", FactLabel(b.Key), value)
+		return sentence(fmt.Sprintf("Fact stated: %s: %s", FactLabel(b.Key), value))
 	case *event.AlertAccepted:
 		return "Alert put into the case: " + b.Alert
 	case *event.AlertLinked:

@@ -30,7 +30,7 @@ type Task struct {
 
 // Tasks says what is done and what is next. It decides nothing.
 func Tasks(c *casefile.Case, now time.Time) []Task {
-	return []Task{scopeTask(c), assessTask(c), wordingTask(c), approveTask(c, now), regulatorTask(c), peopleTask(c), closeTask(c)}
+	return []Task{scopeTask(c), assessTask(c), wordingTask(c), approveTask(c, now), regulatorTask(c), peopleTask(c, now), closeTask(c)}
 }
 
 func scopeTask(c *casefile.Case) Task {
@@ -120,8 +120,11 @@ func regulatorTask(c *casefile.Case) Task {
 	return t
 }
 
-func peopleTask(c *casefile.Case) Task {
+func peopleTask(c *casefile.Case, now time.Time) Task {
 	if len(c.Orders) == 0 {
+		if a, _ := standing(c, "", now); a != nil {
+			return Task{"notify_people", ToDo, "The wording is approved. Order the sending."}
+		}
 		return Task{"notify_people", NotReady, "Order the sending once the wording is approved."}
 	}
 	o := c.Orders[len(c.Orders)-1]

@@ -27,9 +27,6 @@ func UrgencyOf(d *casefile.Duty, now time.Time) Urgency {
 		return Urgency{"off", "No longer applies"}
 	}
 	if d.Due == nil {
-		if d.Standard != "" {
-			return Urgency{"none", "Open, " + d.Standard}
-		}
 		return Urgency{"none", "Open"}
 	}
 	left := d.Due.Sub(now)

@@ -148,6 +148,6 @@ test("a whole case by keyboard alone", async () => {
   await dpo.keyPress("button", /^Write to/);
   await dpo.keyPress("button", "Stop the sending");
   await dpo.sees("Stopped");
-  await dpo.keyPress("link", "Case " + number);
+  await dpo.keyPress("link", number);
   verdict();
 });

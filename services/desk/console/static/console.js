@@ -33,6 +33,19 @@
   }
   if (clocks.length) { tick(); setInterval(tick, 1000); }
 
+  // A table that is wider than its frame can be scrolled by keyboard.
+  function frames() {
+    [].forEach.call(document.querySelectorAll(".scroll"), function (el) {
+      var wide = el.scrollWidth > el.clientWidth, caption = el.querySelector("caption");
+      if (!wide) { el.removeAttribute("tabindex"); el.removeAttribute("role"); el.removeAttribute("aria-label"); return; }
+      el.setAttribute("tabindex", "0");
+      el.setAttribute("role", "group");
+      el.setAttribute("aria-label", caption ? caption.textContent : "Table");
+    });
+  }
+  frames();
+  window.addEventListener("resize", frames);
+
   // The text editor counts the parts of an SMS and the characters as they are typed.
   var counted = document.querySelector("textarea[data-count]");
   if (counted) {
