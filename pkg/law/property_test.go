@@ -187,7 +187,8 @@ func TestTakingAFactAwayNeverTakesADutyAwayNorMakesItLater(t *testing.T) {
 	})
 }
 
-// demandsCertainty reports whether the rule asks for a fact to be surely so.
+// demandsCertainty reports whether the rule or one of its exemptions asks for a fact to be surely so. Such a
+// word is a choice of its author: encrypted data stay exempt until somebody says that availability was lost.
 func (rule *Rule) demandsCertainty() bool {
 	found := false
 	var walk func(x expr)
@@ -209,6 +210,11 @@ func (rule *Rule) demandsCertainty() bool {
 	}
 	if rule.gate != nil {
 		walk(rule.gate)
+	}
+	for _, list := range [][]Exemption{rule.regimeExcept, rule.Except} {
+		for i := range list {
+			walk(list[i].When.expr)
+		}
 	}
 	return found
 }
