@@ -111,6 +111,7 @@ type Delivery struct {
 	head  head
 	tree  *tree
 	hash  *hasher
+	tombs *tombstones
 
 	files    []string
 	systems  map[string]System
@@ -182,6 +183,9 @@ func (d *Delivery) open(ctx context.Context) error {
 		return err
 	}
 	d.hash = d.tree.blind.hasher()
+	if d.tombs, err = readTombstones(ctx, s.db, d.head); err != nil {
+		return err
+	}
 	d.systems, d.datasets = map[string]System{}, map[string]*deliveredDataset{}
 	d.masks, d.guarded, d.missing = map[uint32]uint16{}, map[uint32]uint32{}, map[Origin]bool{}
 	d.report.Records = map[string]int64{}
@@ -328,6 +332,11 @@ func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
 		d.Bad(at, "", "nothing in this row says who it is about: give a person number, a name or an address")
 		return 0, errSkip
 	}
+	if d.erased(p) {
+		d.tombs.identities[identity] = true
+		d.report.Erased++
+		return 0, errSkip
+	}
 	if err := d.records.add(0, d.buf); err != nil {
 		return 0, err
 	}
@@ -343,6 +352,21 @@ func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
 	d.rows++
 	d.report.People++
 	return ordinal, nil
+}
+
+// erased reports whether the row is about somebody who was erased on request
+// and now comes under another number: the same mailbox and name. Whoever was
+// active after the erasure came back of their own accord and is taken in.
+func (d *Delivery) erased(p *Person) bool {
+	if len(d.tombs.mailboxes) == 0 {
+		return false
+	}
+	tag := mailboxTag(d.hash, p)
+	if tag == nil {
+		return false
+	}
+	at, known := d.tombs.mailboxes[[20]byte(tag)]
+	return known && int64(p.LastActive) <= at.Unix()/86400
 }
 
 // recordHead is the attribute and the length before a record in the spill.

@@ -111,26 +111,28 @@ func readAliases(ctx context.Context, q querier, h head) (aliases, error) {
 type tombstones struct {
 	numbers    *roaring.Bitmap
 	identities map[hash128]bool
-	at         map[uint32]time.Time
+	// mailboxes holds the hash of each mailbox with the tag of the name.
+	mailboxes map[[20]byte]time.Time
+	at        map[uint32]time.Time
 }
 
 func readTombstones(ctx context.Context, q querier, h head) (*tombstones, error) {
-	t := &tombstones{numbers: roaring.New(), identities: map[hash128]bool{}, at: map[uint32]time.Time{}}
-	rows, err := q.QueryContext(ctx, `SELECT number, at, identity FROM tombstone WHERE inventory = $1`, h.id)
+	t := &tombstones{numbers: roaring.New(), identities: map[hash128]bool{}, mailboxes: map[[20]byte]time.Time{}, at: map[uint32]time.Time{}}
+	rows, err := q.QueryContext(ctx, `SELECT number, at, email FROM tombstone WHERE inventory = $1`, h.id)
 	if err != nil {
 		return nil, fmt.Errorf("read tombstones of %s: %w", h.org, err)
 	}
 	err = scanAll(rows, func() error {
 		var number uint32
 		var at int64
-		var identity []byte
-		if err := rows.Scan(&number, &at, &identity); err != nil {
+		var mailbox []byte
+		if err := rows.Scan(&number, &at, &mailbox); err != nil {
 			return err
 		}
 		t.numbers.Add(number)
 		t.at[number] = time.UnixMilli(at).UTC()
-		for ; len(identity) >= 16; identity = identity[16:] {
-			t.identities[hash128(identity)] = true
+		if len(mailbox) == 20 {
+			t.mailboxes[[20]byte(mailbox)] = t.at[number]
 		}
 		return nil
 	})

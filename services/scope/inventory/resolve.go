@@ -49,10 +49,7 @@ func (d *Delivery) resolve(ctx context.Context, r *resolution) error {
 	if int64(d.head.people)+int64(d.rows) > smallIndex {
 		r.bits = largeBits
 	}
-	tombs, err := readTombstones(ctx, d.store.db, d.head)
-	if err != nil {
-		return err
-	}
+	tombs := d.tombs
 	if err := d.resolveIdentity(ctx, r, tombs); err != nil {
 		return err
 	}
@@ -150,7 +147,7 @@ func (w *indexWalk) keep(ctx context.Context, q int, merged []entry, changed boo
 		return nil
 	}
 	if w.bits == largeBits {
-		if !changed && w.d.head.indexBits == largeBits || len(merged) == 0 {
+		if !changed && (w.d.head.indexBits == largeBits || len(merged) == 0) {
 			return nil
 		}
 		b := make([]byte, 0, len(merged)*w.kind.entrySize())
@@ -166,7 +163,7 @@ func (w *indexWalk) keep(ctx context.Context, q int, merged []entry, changed boo
 	if q < partitions-1 || !w.changed {
 		return nil
 	}
-	return w.write(ctx, segmentRow{segIndex, w.d.head.indexKey(w.kind, 0), 0, w.out})
+	return w.write(ctx, segmentRow{segIndex, w.d.head.indexKey(w.kind, 0), 0, emptyNotNil(w.out)})
 }
 
 func (d *Delivery) resolveIdentity(ctx context.Context, r *resolution, tombs *tombstones) error {

@@ -338,7 +338,9 @@ func (p *recordPage) parse(body []byte) error {
 		if n > len(rest) {
 			return errSegment
 		}
-		p[i], rest = rest[:n:n], rest[n:]
+		if n > 0 { // nil stands for nobody
+			p[i], rest = rest[:n:n], rest[n:]
+		}
 	}
 	if len(rest) != 0 {
 		return errSegment

@@ -53,8 +53,8 @@ CREATE TABLE segment (
 	body       BYTEA NOT NULL,
 	PRIMARY KEY (inventory, kind, a, c, generation)
 );
+-- Sealed bodies do not compress; out of line they are read in one piece.
 ALTER TABLE segment ALTER COLUMN body SET STORAGE EXTERNAL;
-ALTER TABLE sealed ALTER COLUMN body SET STORAGE EXTERNAL;
 -- Deliveries under way or done; id is the digest of what was delivered.
 CREATE TABLE delivery (
 	inventory  BIGINT NOT NULL,
@@ -92,6 +92,7 @@ CREATE TABLE sealed (
 	PRIMARY KEY (inventory, case_id, revision),
 	UNIQUE (inventory, case_id, statement)
 );
+ALTER TABLE sealed ALTER COLUMN body SET STORAGE EXTERNAL;
 CREATE TABLE audit (
 	inventory BIGINT NOT NULL,
 	at        BIGINT NOT NULL,
