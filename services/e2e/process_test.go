@@ -105,6 +105,8 @@ func (p *proc) interrupt() {
 // serving waits until an address answers its health check.
 func serving(ctx context.Context, t *testing.T, address string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
