@@ -425,7 +425,15 @@ func TestTheTraceGoesOnThroughTheJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	desk := open(t, srv, event.Desk)
-	stop := run(t, runner(t, over(t, nc), event.Deadline, dutyForEveryFact, at(newClock(noon)), func(c *reconcile.Config) { c.Bus = b }))
+	declare(t, desk, "2026-000")
+	swept := make(chan struct{}, 10)
+	stop := run(t, runner(t, over(t, nc), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
+		if c.Number == "2026-000" {
+			swept <- struct{}{}
+		}
+		return dutyForEveryFact(ctx, c, now)
+	}, at(newClock(noon)), func(c *reconcile.Config) { c.Bus = b }))
+	<-swept // from here only a poke brings news, and it carries the trace
 	ctx, root := tracers.Tracer("test").Start(within(t, 10*time.Second), "declare")
 	sayIn(ctx, t, desk, "2026-001", event.CaseDeclared{AwareAt: noon}, event.FactStated{Key: "encryption"})
 	root.End()
