@@ -103,21 +103,32 @@ func (x *run) frame(rule *Rule, here *Jurisdiction) Duty {
 }
 
 // duty computes one rule at one place, once in a run. It returns nil for a rule that is tied to itself.
+// Most rules do not arise in a case, so that is found out before anything is allocated.
 func (x *run) duty(rule *Rule, code string, reasons bool) *Duty {
 	key := memoKey{rule, code}
-	if d, ok := x.memo[key]; ok && (d.Applies() || d.NotApplicableBecause != quiet || !reasons) {
-		return d
+	if d, ok := x.memo[key]; ok && (d == nil || d.Applies() || d.NotApplicableBecause != quiet || !reasons) {
+		return d // nil while it is being computed
 	}
-	if x.busy[key] {
-		return nil
+	e := x.at(code)
+	if probe := (work{env: e, rule: rule}); !reasons && probe.gate(false) != "" {
+		x.memo[key] = x.notOwed
+		return x.notOwed
 	}
-	x.busy[key] = true
-	defer delete(x.busy, key)
-	e := &env{x, x.rules.voc.Places[code]}
+	x.memo[key] = nil
 	w := &work{env: e, rule: rule}
 	d := w.run(reasons)
 	x.memo[key] = d
 	return d
+}
+
+// at returns the run as it is seen from a place.
+func (x *run) at(code string) *env {
+	e := x.seen[code]
+	if e == nil {
+		e = &env{x, x.rules.voc.Places[code]}
+		x.seen[code] = e
+	}
+	return e
 }
 
 // quiet stands for a reason that nobody asked for.
@@ -131,15 +142,12 @@ type work struct {
 }
 
 func (w *work) run(reasons bool) *Duty {
-	if why := w.gate(reasons); why != "" {
-		if !reasons {
-			return &Duty{NotApplicableBecause: quiet}
-		}
-		w.d = w.frame(w.rule, w.here)
-		w.d.NotApplicableBecause = why
-		return &w.d
-	}
 	w.d = w.frame(w.rule, w.here)
+	if reasons {
+		if w.d.NotApplicableBecause = w.gate(true); !w.d.Applies() {
+			return &w.d
+		}
+	}
 	w.status()
 	w.trigger()
 	w.clock()

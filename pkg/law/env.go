@@ -13,11 +13,13 @@ type run struct {
 	asOf   time.Time // zero: everything that is known
 	events map[string][]Event
 	olds   map[string][]Event // earlier statements of the same event, for the derivation
-	memo   map[memoKey]*Duty
-	counts map[string]Count // people by place, once computed
-	busy   map[memoKey]bool
-	steps  map[stepKey]Step // how an event is told, once written
-	data   string           // how the data are told, once written
+	memo   map[memoKey]*Duty  // nil while a duty is being computed
+	seen   map[string]*env    // the run as seen from each place
+	counts map[string]Count   // people by place, once computed
+	steps  map[stepKey]Step   // how an event is told, once written
+	data   string             // how the data are told, once written
+
+	notOwed *Duty // stands for every duty that does not arise and whose reason nobody asked for
 }
 
 type memoKey struct {
@@ -32,7 +34,8 @@ type env struct {
 }
 
 func (r *Rules) newRun(f Facts, asOf time.Time) *run {
-	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: map[memoKey]*Duty{}, counts: map[string]Count{}, busy: map[memoKey]bool{}, steps: map[stepKey]Step{}}
+	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: make(map[memoKey]*Duty, 2*len(r.all)),
+		seen: map[string]*env{}, counts: map[string]Count{}, steps: map[stepKey]Step{}, notOwed: &Duty{NotApplicableBecause: quiet}}
 	f.Data = slices.Clone(f.Data)
 	for i := range f.Data {
 		els := make([]string, len(f.Data[i].Elements))
