@@ -175,7 +175,9 @@ func (w *work) clock() {
 	if len(results) == 0 {
 		w.d.Pending = pending
 		w.projected(limits)
-		w.target()
+		if len(w.rule.Limits) > 0 || !w.holds(nil) {
+			w.target()
+		}
 		return
 	}
 	if r, x, ok := w.upper(limits); ok {

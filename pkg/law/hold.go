@@ -21,6 +21,7 @@ func (w *work) holds(results []result) (suspended bool) {
 			continue
 		}
 		end, open := w.holdEnd(h, rule)
+		suspended = suspended || open && len(results) == 0 // a duty without a number is held as well
 		for j := range results {
 			r := &results[j]
 			from := h.From
