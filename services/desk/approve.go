@@ -117,14 +117,10 @@ func about(f wording.Finding) string {
 	return f.Text.String() + ": " + f.Message
 }
 
-// Keys of facts by which a person decides about a check, with the reason as value.
-const (
-	// factLanguageFallback lets people whose language is missing be written to in the organisation's.
-	factLanguageFallback = "notice.language_fallback"
-	// factOverride, followed by the name of a check, overrides it. It counts only
-	// if somebody who wrote none of the texts stated it.
-	factOverride = "override."
-)
+// factLanguageFallback is the fact by which a person decides, with the reason
+// as its value, that people whose language is missing are written to in the
+// organisation's.
+const factLanguageFallback = "notice.language_fallback"
 
 // CheckWording runs the checks over all texts of a case for some channels.
 func CheckWording(org *organisation.Organisation, c *casefile.Case, channels []string) []wording.Finding {
@@ -157,10 +153,9 @@ func CheckWording(org *organisation.Organisation, c *casefile.Case, channels []s
 	}
 	findings := wording.Check(set)
 	for i, f := range findings {
-		o, decided := c.Facts[factOverride+f.Check]
-		if f.Blocks && f.Overridable && decided && !c.Writers[o.StatedBy.ID] {
+		if o, decided := overridden(c, f.Check, f.Text); decided && f.Blocks && f.Overridable {
 			findings[i].Blocks = false
-			findings[i].Message += fmt.Sprintf(" (overridden by %s: %s)", o.StatedBy.ID, o.Value)
+			findings[i].Message += fmt.Sprintf(" (let stand by %s: %s)", o.By.ID, o.Reason)
 		}
 	}
 	return findings
@@ -242,7 +237,7 @@ func voidsApproval(e casefile.Entry) bool {
 	if e.Type == event.TypeFactStated {
 		b, _ := event.Decode(e.Event)
 		f, ok := b.(*event.FactStated)
-		return ok && (strings.HasPrefix(f.Key, "sheet.") || strings.HasPrefix(f.Key, factOverride) || f.Key == factLanguageFallback)
+		return ok && (strings.HasPrefix(f.Key, "sheet.") || f.Key == factLanguageFallback)
 	}
 	return anyOf(event.TypeWordingDrafted, event.TypeWordingRejected, event.TypeScopeSealed, event.TypeExposureStated)(e)
 }

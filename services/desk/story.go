@@ -71,6 +71,8 @@ func describeDuty(body event.Body) string {
 		return fmt.Sprintf("Missed: %s was due on %s.", b.Duty, instant(b.Due))
 	case *event.DutyMet:
 		return fmt.Sprintf("Duty met: %s, on %s. Evidence: %s", b.Duty, instant(b.MetAt), b.Evidence)
+	case *event.DutyAcknowledged:
+		return strings.TrimSpace(fmt.Sprintf("Reminder seen: %s. %s", b.Duty, b.Note))
 	case *event.DutyWaived:
 		return fmt.Sprintf("Duty waived: %s. %s", b.Duty, b.Reason)
 	}
@@ -83,6 +85,15 @@ func describeWording(body event.Body) string {
 		return fmt.Sprintf("Text written: %s, version %d.", b.TextKey, b.Version)
 	case *event.WordingRejected:
 		return fmt.Sprintf("Text sent back: %s. %s", b.TextKey, b.Reason)
+	case *event.WordingCommented:
+		if b.Passage == "" {
+			return fmt.Sprintf("Remark on %s: %s", b.TextKey, b.Comment)
+		}
+		return fmt.Sprintf("Remark on %s, at %q: %s", b.TextKey, b.Passage, b.Comment)
+	case *event.CheckOverridden:
+		return fmt.Sprintf("Check %s let stand in %s. %s", strings.ReplaceAll(b.Check, "_", " "), b.TextKey, b.Reason)
+	case *event.ApprovalRevoked:
+		return "Approval taken back: " + b.Reason
 	case *event.WordingApproved:
 		a := b.Approval
 		return fmt.Sprintf("Approved and signed: %s for list %d by %s, until %s.", count(len(a.Texts), "text"), a.Revision,
@@ -95,6 +106,8 @@ func describeDispatch(body event.Body) string {
 	switch b := body.(type) {
 	case *event.DispatchOrdered:
 		return fmt.Sprintf("Sending ordered to list %d by %s. Confirmed with %q.", b.Revision, strings.Join(b.Channels, ", "), b.Confirmed)
+	case *event.DoubtDecided:
+		return fmt.Sprintf("Decided about messages in doubt: %s. %s", b.Decision, b.Reason)
 	case *event.DispatchPaused:
 		return "Sending paused: " + b.Reason
 	case *event.DispatchResumed:

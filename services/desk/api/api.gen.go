@@ -259,6 +259,27 @@ func (e RiskAssessmentLevel) Valid() bool {
 	}
 }
 
+// Defines values for SettlementDecision.
+const (
+	Accept SettlementDecision = "accept"
+	Drop   SettlementDecision = "drop"
+	Resend SettlementDecision = "resend"
+)
+
+// Valid indicates whether the value is a known member of the SettlementDecision enum.
+func (e SettlementDecision) Valid() bool {
+	switch e {
+	case Accept:
+		return true
+	case Drop:
+		return true
+	case Resend:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Severity.
 const (
 	SeverityCritical Severity = "critical"
@@ -496,6 +517,54 @@ func (e DraftWordingParamsChannel) Valid() bool {
 	}
 }
 
+// Defines values for CommentWordingParamsAudience.
+const (
+	CommentWordingParamsAudienceGuardians CommentWordingParamsAudience = "guardians"
+	CommentWordingParamsAudiencePartners  CommentWordingParamsAudience = "partners"
+	CommentWordingParamsAudiencePeople    CommentWordingParamsAudience = "people"
+	CommentWordingParamsAudiencePublic    CommentWordingParamsAudience = "public"
+)
+
+// Valid indicates whether the value is a known member of the CommentWordingParamsAudience enum.
+func (e CommentWordingParamsAudience) Valid() bool {
+	switch e {
+	case CommentWordingParamsAudienceGuardians:
+		return true
+	case CommentWordingParamsAudiencePartners:
+		return true
+	case CommentWordingParamsAudiencePeople:
+		return true
+	case CommentWordingParamsAudiencePublic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CommentWordingParamsChannel.
+const (
+	CommentWordingParamsChannelEmail  CommentWordingParamsChannel = "email"
+	CommentWordingParamsChannelLetter CommentWordingParamsChannel = "letter"
+	CommentWordingParamsChannelPage   CommentWordingParamsChannel = "page"
+	CommentWordingParamsChannelSms    CommentWordingParamsChannel = "sms"
+)
+
+// Valid indicates whether the value is a known member of the CommentWordingParamsChannel enum.
+func (e CommentWordingParamsChannel) Valid() bool {
+	switch e {
+	case CommentWordingParamsChannelEmail:
+		return true
+	case CommentWordingParamsChannelLetter:
+		return true
+	case CommentWordingParamsChannelPage:
+		return true
+	case CommentWordingParamsChannelSms:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RejectWordingParamsAudience.
 const (
 	RejectWordingParamsAudienceGuardians RejectWordingParamsAudience = "guardians"
@@ -575,6 +644,14 @@ func (e ListDutiesParamsState) Valid() bool {
 type AcceptAlert struct {
 	Alert string `json:"alert"`
 	Note  string `json:"note,omitempty,omitzero"`
+
+	// Seen The `seq` of the case that you acted on.
+	Seen Seen `json:"seen,omitempty,omitzero"`
+}
+
+// Acknowledgement defines model for Acknowledgement.
+type Acknowledgement struct {
+	Note string `json:"note,omitempty,omitzero"`
 
 	// Seen The `seq` of the case that you acted on.
 	Seen Seen `json:"seen,omitempty,omitzero"`
@@ -839,6 +916,19 @@ type CaseSummary struct {
 // CaseSummaryStatus defines model for CaseSummary.Status.
 type CaseSummaryStatus string
 
+// CheckOverride defines model for CheckOverride.
+type CheckOverride struct {
+	// Audience With channel and language, the text; absent for a finding about the set.
+	Audience string `json:"audience,omitempty,omitzero"`
+	Channel  string `json:"channel,omitempty,omitzero"`
+	Check    string `json:"check"`
+	Language string `json:"language,omitempty,omitzero"`
+	Reason   string `json:"reason"`
+
+	// Seen The `seq` of the case that you acted on.
+	Seen Seen `json:"seen,omitempty,omitzero"`
+}
+
 // Counts defines model for Counts.
 type Counts = event.Counts
 
@@ -937,6 +1027,9 @@ type DispatchCheck struct {
 	ScopeDigest   string         `json:"scope_digest,omitempty,omitzero"`
 	Unreachable   int64          `json:"unreachable,omitempty,omitzero"`
 }
+
+// DoubtList defines model for DoubtList.
+type DoubtList = event.DoubtsAnswer
 
 // Draft defines model for Draft.
 type Draft struct {
@@ -1042,12 +1135,15 @@ type Finding struct {
 	Check   string `json:"check"`
 	Message string `json:"message"`
 
-	// Overridable Stating the fact override.<check> with the reason lets it pass, if somebody does who wrote none of the texts.
+	// Overridable Somebody who wrote none of the texts may let it stand, with the reason.
 	Overridable bool `json:"overridable,omitempty,omitzero"`
 
 	// Text audience/channel/language, if it is about one text.
 	Text string `json:"text,omitempty,omitzero"`
 }
+
+// Forecast defines model for Forecast.
+type Forecast = event.ForecastAnswer
 
 // Inventory defines model for Inventory.
 type Inventory struct {
@@ -1225,6 +1321,21 @@ type RelatedAlert struct {
 	Why   []string `json:"why"`
 }
 
+// Remark defines model for Remark.
+type Remark struct {
+	Comment string `json:"comment"`
+	Digest  string `json:"digest"`
+
+	// Passage The passage as it stands in the text; the text as a whole if absent.
+	Passage string `json:"passage,omitempty,omitzero"`
+
+	// Seen The `seq` of the case that you acted on.
+	Seen Seen `json:"seen,omitempty,omitzero"`
+}
+
+// Report defines model for Report.
+type Report = event.ReportAnswer
+
 // Risk defines model for Risk.
 type Risk struct {
 	At     time.Time `json:"at"`
@@ -1260,6 +1371,26 @@ type SealedList struct {
 
 // Seen The `seq` of the case that you acted on.
 type Seen = uint64
+
+// Settled defines model for Settled.
+type Settled struct {
+	People int64 `json:"people"`
+}
+
+// Settlement defines model for Settlement.
+type Settlement struct {
+	Attempts []int64 `json:"attempts"`
+
+	// Decision drop leaves the channel and goes on to the next.
+	Decision SettlementDecision `json:"decision"`
+
+	// Order The latest order if absent.
+	Order  string `json:"order,omitempty,omitzero"`
+	Reason string `json:"reason"`
+}
+
+// SettlementDecision drop leaves the channel and goes on to the next.
+type SettlementDecision string
 
 // Severity defines model for Severity.
 type Severity string
@@ -1343,6 +1474,9 @@ type WordingList struct {
 
 // AlertPath defines model for alertPath.
 type AlertPath = string
+
+// ApprovalPath defines model for approvalPath.
+type ApprovalPath = string
 
 // Audience defines model for audience.
 type Audience string
@@ -1446,6 +1580,12 @@ type ApproveWordingParams struct {
 	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// RevokeApprovalParams defines parameters for RevokeApproval.
+type RevokeApprovalParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // CloseCaseParams defines parameters for CloseCase.
 type CloseCaseParams struct {
 	// IdempotencyKey Any text of your own; the same key is the same act.
@@ -1472,6 +1612,18 @@ type ResumeDispatchParams struct {
 
 // StopDispatchParams defines parameters for StopDispatch.
 type StopDispatchParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// SettleDoubtsParams defines parameters for SettleDoubts.
+type SettleDoubtsParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// AcknowledgeDutyParams defines parameters for AcknowledgeDuty.
+type AcknowledgeDutyParams struct {
 	// IdempotencyKey Any text of your own; the same key is the same act.
 	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
 }
@@ -1527,6 +1679,12 @@ type ListMessagesParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// OverrideCheckParams defines parameters for OverrideCheck.
+type OverrideCheckParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // GetProgressParams defines parameters for GetProgress.
 type GetProgressParams struct {
 	// Order The order; the default is the latest.
@@ -1550,6 +1708,18 @@ type DraftWordingParamsAudience string
 
 // DraftWordingParamsChannel defines parameters for DraftWording.
 type DraftWordingParamsChannel string
+
+// CommentWordingParams defines parameters for CommentWording.
+type CommentWordingParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// CommentWordingParamsAudience defines parameters for CommentWording.
+type CommentWordingParamsAudience string
+
+// CommentWordingParamsChannel defines parameters for CommentWording.
+type CommentWordingParamsChannel string
 
 // RejectWordingParams defines parameters for RejectWording.
 type RejectWordingParams struct {
@@ -1602,6 +1772,9 @@ type AcceptAlertJSONRequestBody = AcceptAlert
 // ApproveWordingJSONRequestBody defines body for ApproveWording for application/json ContentType.
 type ApproveWordingJSONRequestBody = ApprovalRequest
 
+// RevokeApprovalJSONRequestBody defines body for RevokeApproval for application/json ContentType.
+type RevokeApprovalJSONRequestBody = Reason
+
 // CloseCaseJSONRequestBody defines body for CloseCase for application/json ContentType.
 type CloseCaseJSONRequestBody = Reason
 
@@ -1616,6 +1789,12 @@ type ResumeDispatchJSONRequestBody = Reason
 
 // StopDispatchJSONRequestBody defines body for StopDispatch for application/json ContentType.
 type StopDispatchJSONRequestBody = Reason
+
+// SettleDoubtsJSONRequestBody defines body for SettleDoubts for application/json ContentType.
+type SettleDoubtsJSONRequestBody = Settlement
+
+// AcknowledgeDutyJSONRequestBody defines body for AcknowledgeDuty for application/json ContentType.
+type AcknowledgeDutyJSONRequestBody = Acknowledgement
 
 // MeetDutyJSONRequestBody defines body for MeetDuty for application/json ContentType.
 type MeetDutyJSONRequestBody = DutyMet
@@ -1632,11 +1811,17 @@ type PreviewExposureJSONRequestBody = ExposureStatement
 // StateFactJSONRequestBody defines body for StateFact for application/json ContentType.
 type StateFactJSONRequestBody = FactStatement
 
+// OverrideCheckJSONRequestBody defines body for OverrideCheck for application/json ContentType.
+type OverrideCheckJSONRequestBody = CheckOverride
+
 // AssessRiskJSONRequestBody defines body for AssessRisk for application/json ContentType.
 type AssessRiskJSONRequestBody = RiskAssessment
 
 // DraftWordingJSONRequestBody defines body for DraftWording for application/json ContentType.
 type DraftWordingJSONRequestBody = Draft
+
+// CommentWordingJSONRequestBody defines body for CommentWording for application/json ContentType.
+type CommentWordingJSONRequestBody = Remark
 
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
@@ -1676,6 +1861,9 @@ type ServerInterface interface {
 	// ApproveWording Sign a yes to exactly these texts, this sealed list and these channels.
 	// (POST /api/v1/cases/{number}/approvals)
 	ApproveWording(w http.ResponseWriter, r *http.Request, number Number, params ApproveWordingParams)
+	// RevokeApproval Take an approval back.
+	// (POST /api/v1/cases/{number}/approvals/{approval}/revoke)
+	RevokeApproval(w http.ResponseWriter, r *http.Request, number Number, approval ApprovalPath, params RevokeApprovalParams)
 	// CloseCase Close a case with a reason. Duties still open must be met or waived first.
 	// (POST /api/v1/cases/{number}/close)
 	CloseCase(w http.ResponseWriter, r *http.Request, number Number, params CloseCaseParams)
@@ -1694,6 +1882,15 @@ type ServerInterface interface {
 	// StopDispatch End the sending for good. It needs no confirmation.
 	// (POST /api/v1/cases/{number}/dispatch/{order}/stop)
 	StopDispatch(w http.ResponseWriter, r *http.Request, number Number, order OrderPath, params StopDispatchParams)
+	// ListDoubts Requests of which it is not known whether they were accepted, with both risks.
+	// (GET /api/v1/cases/{number}/doubts)
+	ListDoubts(w http.ResponseWriter, r *http.Request, number Number)
+	// SettleDoubts Decide about requests in doubt, with the reason.
+	// (POST /api/v1/cases/{number}/doubts)
+	SettleDoubts(w http.ResponseWriter, r *http.Request, number Number, params SettleDoubtsParams)
+	// AcknowledgeDuty Say that you have seen the reminder; it stops its escalation.
+	// (POST /api/v1/cases/{number}/duties/{duty}/acknowledged)
+	AcknowledgeDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath, params AcknowledgeDutyParams)
 	// MeetDuty Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	// (POST /api/v1/cases/{number}/duties/{duty}/met)
 	MeetDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath, params MeetDutyParams)
@@ -1712,12 +1909,21 @@ type ServerInterface interface {
 	// StateFact State a fact, or correct one by stating it again. Both statements stay in the journal.
 	// (POST /api/v1/cases/{number}/facts)
 	StateFact(w http.ResponseWriter, r *http.Request, number Number, params StateFactParams)
+	// GetForecast Does the sending end before the deadline, and what would make it?
+	// (GET /api/v1/cases/{number}/forecast)
+	GetForecast(w http.ResponseWriter, r *http.Request, number Number)
 	// ListMessages Messages by person number, channel and state.
 	// (GET /api/v1/cases/{number}/messages)
 	ListMessages(w http.ResponseWriter, r *http.Request, number Number, params ListMessagesParams)
+	// OverrideCheck Let a finding of the wording checks stand, with the reason. A writer cannot.
+	// (POST /api/v1/cases/{number}/overrides)
+	OverrideCheck(w http.ResponseWriter, r *http.Request, number Number, params OverrideCheckParams)
 	// GetProgress The sender's own tally of an order, from its ledger.
 	// (GET /api/v1/cases/{number}/progress)
 	GetProgress(w http.ResponseWriter, r *http.Request, number Number, params GetProgressParams)
+	// GetReport The outcome by kind of notice, channel, place and reason.
+	// (GET /api/v1/cases/{number}/report)
+	GetReport(w http.ResponseWriter, r *http.Request, number Number)
 	// AssessRisk Decide the risk to the people affected, with the reason.
 	// (POST /api/v1/cases/{number}/risk)
 	AssessRisk(w http.ResponseWriter, r *http.Request, number Number, params AssessRiskParams)
@@ -1727,6 +1933,9 @@ type ServerInterface interface {
 	// DraftWording Write a new version of one text. An unchanged text writes nothing.
 	// (PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language})
 	DraftWording(w http.ResponseWriter, r *http.Request, number Number, audience DraftWordingParamsAudience, channel DraftWordingParamsChannel, language Language, params DraftWordingParams)
+	// CommentWording Remark on a passage of the version that you read.
+	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments)
+	CommentWording(w http.ResponseWriter, r *http.Request, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params CommentWordingParams)
 	// RejectWording Send a text back to its writer with a reason.
 	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject)
 	RejectWording(w http.ResponseWriter, r *http.Request, number Number, audience RejectWordingParamsAudience, channel RejectWordingParamsChannel, language Language, params RejectWordingParams)
@@ -2224,6 +2433,65 @@ func (siw *ServerInterfaceWrapper) ApproveWording(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// RevokeApproval operation middleware
+func (siw *ServerInterfaceWrapper) RevokeApproval(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "approval" -------------
+	var approval ApprovalPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "approval", r.PathValue("approval"), &approval, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "approval", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RevokeApprovalParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey Key
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeApproval(w, r, number, approval, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // CloseCase operation middleware
 func (siw *ServerInterfaceWrapper) CloseCase(w http.ResponseWriter, r *http.Request) {
 
@@ -2518,6 +2786,141 @@ func (siw *ServerInterfaceWrapper) StopDispatch(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.StopDispatch(w, r, number, order, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDoubts operation middleware
+func (siw *ServerInterfaceWrapper) ListDoubts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDoubts(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// SettleDoubts operation middleware
+func (siw *ServerInterfaceWrapper) SettleDoubts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SettleDoubtsParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey Key
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SettleDoubts(w, r, number, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AcknowledgeDuty operation middleware
+func (siw *ServerInterfaceWrapper) AcknowledgeDuty(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "duty" -------------
+	var duty DutyPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "duty", r.PathValue("duty"), &duty, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "duty", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AcknowledgeDutyParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey Key
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AcknowledgeDuty(w, r, number, duty, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2826,6 +3229,32 @@ func (siw *ServerInterfaceWrapper) StateFact(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// GetForecast operation middleware
+func (siw *ServerInterfaceWrapper) GetForecast(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetForecast(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListMessages operation middleware
 func (siw *ServerInterfaceWrapper) ListMessages(w http.ResponseWriter, r *http.Request) {
 
@@ -2920,6 +3349,56 @@ func (siw *ServerInterfaceWrapper) ListMessages(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// OverrideCheck operation middleware
+func (siw *ServerInterfaceWrapper) OverrideCheck(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params OverrideCheckParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey Key
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.OverrideCheck(w, r, number, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetProgress operation middleware
 func (siw *ServerInterfaceWrapper) GetProgress(w http.ResponseWriter, r *http.Request) {
 
@@ -2953,6 +3432,32 @@ func (siw *ServerInterfaceWrapper) GetProgress(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetProgress(w, r, number, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetReport operation middleware
+func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetReport(w, r, number)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3106,6 +3611,83 @@ func (siw *ServerInterfaceWrapper) DraftWording(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.DraftWording(w, r, number, audience, channel, language, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CommentWording operation middleware
+func (siw *ServerInterfaceWrapper) CommentWording(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "audience" -------------
+	var audience CommentWordingParamsAudience
+
+	err = runtime.BindStyledParameterWithOptions("simple", "audience", r.PathValue("audience"), &audience, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "audience", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "channel" -------------
+	var channel CommentWordingParamsChannel
+
+	err = runtime.BindStyledParameterWithOptions("simple", "channel", r.PathValue("channel"), &channel, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "channel", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "language" -------------
+	var language Language
+
+	err = runtime.BindStyledParameterWithOptions("simple", "language", r.PathValue("language"), &language, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "language", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CommentWordingParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey Key
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CommentWording(w, r, number, audience, channel, language, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3540,6 +4122,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject", wrapper.RejectWording)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/approvals", wrapper.ListApprovals)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/approvals", wrapper.ApproveWording)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments", wrapper.CommentWording)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/overrides", wrapper.OverrideCheck)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/approvals/{approval}/revoke", wrapper.RevokeApproval)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/duties/{duty}/acknowledged", wrapper.AcknowledgeDuty)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/dispatch", wrapper.CheckDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/dispatch", wrapper.OrderDispatch)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/dispatch/{order}/pause", wrapper.PauseDispatch)
@@ -3547,6 +4133,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/dispatch/{order}/stop", wrapper.StopDispatch)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/progress", wrapper.GetProgress)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/messages", wrapper.ListMessages)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/forecast", wrapper.GetForecast)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/report", wrapper.GetReport)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/doubts", wrapper.ListDoubts)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/doubts", wrapper.SettleDoubts)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/dead-letters", wrapper.ListDeadLetters)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/dead-letters/{seq}/retry", wrapper.RetryDeadLetter)
 
@@ -3947,6 +4537,48 @@ func (response ApproveWordingdefaultApplicationProblemPlusJSONResponse) VisitApp
 	return err
 }
 
+type RevokeApprovalRequestObject struct {
+	Number   Number       `json:"number"`
+	Approval ApprovalPath `json:"approval"`
+	Params   RevokeApprovalParams
+	Body     *RevokeApprovalJSONRequestBody
+}
+
+type RevokeApprovalResponseObject interface {
+	VisitRevokeApprovalResponse(w http.ResponseWriter) error
+}
+
+type RevokeApproval200JSONResponse struct{ ActedJSONResponse }
+
+func (response RevokeApproval200JSONResponse) VisitRevokeApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeApprovaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeApprovaldefaultApplicationProblemPlusJSONResponse) VisitRevokeApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CloseCaseRequestObject struct {
 	Number Number `json:"number"`
 	Params CloseCaseParams
@@ -4183,6 +4815,128 @@ type StopDispatchdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response StopDispatchdefaultApplicationProblemPlusJSONResponse) VisitStopDispatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDoubtsRequestObject struct {
+	Number Number `json:"number"`
+}
+
+type ListDoubtsResponseObject interface {
+	VisitListDoubtsResponse(w http.ResponseWriter) error
+}
+
+type ListDoubts200JSONResponse DoubtList
+
+func (response ListDoubts200JSONResponse) VisitListDoubtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDoubtsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDoubtsdefaultApplicationProblemPlusJSONResponse) VisitListDoubtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleDoubtsRequestObject struct {
+	Number Number `json:"number"`
+	Params SettleDoubtsParams
+	Body   *SettleDoubtsJSONRequestBody
+}
+
+type SettleDoubtsResponseObject interface {
+	VisitSettleDoubtsResponse(w http.ResponseWriter) error
+}
+
+type SettleDoubts200JSONResponse Settled
+
+func (response SettleDoubts200JSONResponse) VisitSettleDoubtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleDoubtsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SettleDoubtsdefaultApplicationProblemPlusJSONResponse) VisitSettleDoubtsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcknowledgeDutyRequestObject struct {
+	Number Number   `json:"number"`
+	Duty   DutyPath `json:"duty"`
+	Params AcknowledgeDutyParams
+	Body   *AcknowledgeDutyJSONRequestBody
+}
+
+type AcknowledgeDutyResponseObject interface {
+	VisitAcknowledgeDutyResponse(w http.ResponseWriter) error
+}
+
+type AcknowledgeDuty200JSONResponse struct{ ActedJSONResponse }
+
+func (response AcknowledgeDuty200JSONResponse) VisitAcknowledgeDutyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcknowledgeDutydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcknowledgeDutydefaultApplicationProblemPlusJSONResponse) VisitAcknowledgeDutyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4440,6 +5194,45 @@ func (response StateFactdefaultApplicationProblemPlusJSONResponse) VisitStateFac
 	return err
 }
 
+type GetForecastRequestObject struct {
+	Number Number `json:"number"`
+}
+
+type GetForecastResponseObject interface {
+	VisitGetForecastResponse(w http.ResponseWriter) error
+}
+
+type GetForecast200JSONResponse Forecast
+
+func (response GetForecast200JSONResponse) VisitGetForecastResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetForecastdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetForecastdefaultApplicationProblemPlusJSONResponse) VisitGetForecastResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMessagesRequestObject struct {
 	Number Number `json:"number"`
 	Params ListMessagesParams
@@ -4480,6 +5273,47 @@ func (response ListMessagesdefaultApplicationProblemPlusJSONResponse) VisitListM
 	return err
 }
 
+type OverrideCheckRequestObject struct {
+	Number Number `json:"number"`
+	Params OverrideCheckParams
+	Body   *OverrideCheckJSONRequestBody
+}
+
+type OverrideCheckResponseObject interface {
+	VisitOverrideCheckResponse(w http.ResponseWriter) error
+}
+
+type OverrideCheck200JSONResponse struct{ ActedJSONResponse }
+
+func (response OverrideCheck200JSONResponse) VisitOverrideCheckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OverrideCheckdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OverrideCheckdefaultApplicationProblemPlusJSONResponse) VisitOverrideCheckResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetProgressRequestObject struct {
 	Number Number `json:"number"`
 	Params GetProgressParams
@@ -4509,6 +5343,45 @@ type GetProgressdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetProgressdefaultApplicationProblemPlusJSONResponse) VisitGetProgressResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportRequestObject struct {
+	Number Number `json:"number"`
+}
+
+type GetReportResponseObject interface {
+	VisitGetReportResponse(w http.ResponseWriter) error
+}
+
+type GetReport200JSONResponse Report
+
+func (response GetReport200JSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetReportdefaultApplicationProblemPlusJSONResponse) VisitGetReportResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4633,6 +5506,50 @@ type DraftWordingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DraftWordingdefaultApplicationProblemPlusJSONResponse) VisitDraftWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CommentWordingRequestObject struct {
+	Number   Number                       `json:"number"`
+	Audience CommentWordingParamsAudience `json:"audience"`
+	Channel  CommentWordingParamsChannel  `json:"channel"`
+	Language Language                     `json:"language"`
+	Params   CommentWordingParams
+	Body     *CommentWordingJSONRequestBody
+}
+
+type CommentWordingResponseObject interface {
+	VisitCommentWordingResponse(w http.ResponseWriter) error
+}
+
+type CommentWording200JSONResponse struct{ ActedJSONResponse }
+
+func (response CommentWording200JSONResponse) VisitCommentWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CommentWordingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CommentWordingdefaultApplicationProblemPlusJSONResponse) VisitCommentWordingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5016,6 +5933,9 @@ type StrictServerInterface interface {
 	// ApproveWording Sign a yes to exactly these texts, this sealed list and these channels.
 	// (POST /api/v1/cases/{number}/approvals)
 	ApproveWording(ctx context.Context, request ApproveWordingRequestObject) (ApproveWordingResponseObject, error)
+	// RevokeApproval Take an approval back.
+	// (POST /api/v1/cases/{number}/approvals/{approval}/revoke)
+	RevokeApproval(ctx context.Context, request RevokeApprovalRequestObject) (RevokeApprovalResponseObject, error)
 	// CloseCase Close a case with a reason. Duties still open must be met or waived first.
 	// (POST /api/v1/cases/{number}/close)
 	CloseCase(ctx context.Context, request CloseCaseRequestObject) (CloseCaseResponseObject, error)
@@ -5034,6 +5954,15 @@ type StrictServerInterface interface {
 	// StopDispatch End the sending for good. It needs no confirmation.
 	// (POST /api/v1/cases/{number}/dispatch/{order}/stop)
 	StopDispatch(ctx context.Context, request StopDispatchRequestObject) (StopDispatchResponseObject, error)
+	// ListDoubts Requests of which it is not known whether they were accepted, with both risks.
+	// (GET /api/v1/cases/{number}/doubts)
+	ListDoubts(ctx context.Context, request ListDoubtsRequestObject) (ListDoubtsResponseObject, error)
+	// SettleDoubts Decide about requests in doubt, with the reason.
+	// (POST /api/v1/cases/{number}/doubts)
+	SettleDoubts(ctx context.Context, request SettleDoubtsRequestObject) (SettleDoubtsResponseObject, error)
+	// AcknowledgeDuty Say that you have seen the reminder; it stops its escalation.
+	// (POST /api/v1/cases/{number}/duties/{duty}/acknowledged)
+	AcknowledgeDuty(ctx context.Context, request AcknowledgeDutyRequestObject) (AcknowledgeDutyResponseObject, error)
 	// MeetDuty Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	// (POST /api/v1/cases/{number}/duties/{duty}/met)
 	MeetDuty(ctx context.Context, request MeetDutyRequestObject) (MeetDutyResponseObject, error)
@@ -5052,12 +5981,21 @@ type StrictServerInterface interface {
 	// StateFact State a fact, or correct one by stating it again. Both statements stay in the journal.
 	// (POST /api/v1/cases/{number}/facts)
 	StateFact(ctx context.Context, request StateFactRequestObject) (StateFactResponseObject, error)
+	// GetForecast Does the sending end before the deadline, and what would make it?
+	// (GET /api/v1/cases/{number}/forecast)
+	GetForecast(ctx context.Context, request GetForecastRequestObject) (GetForecastResponseObject, error)
 	// ListMessages Messages by person number, channel and state.
 	// (GET /api/v1/cases/{number}/messages)
 	ListMessages(ctx context.Context, request ListMessagesRequestObject) (ListMessagesResponseObject, error)
+	// OverrideCheck Let a finding of the wording checks stand, with the reason. A writer cannot.
+	// (POST /api/v1/cases/{number}/overrides)
+	OverrideCheck(ctx context.Context, request OverrideCheckRequestObject) (OverrideCheckResponseObject, error)
 	// GetProgress The sender's own tally of an order, from its ledger.
 	// (GET /api/v1/cases/{number}/progress)
 	GetProgress(ctx context.Context, request GetProgressRequestObject) (GetProgressResponseObject, error)
+	// GetReport The outcome by kind of notice, channel, place and reason.
+	// (GET /api/v1/cases/{number}/report)
+	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
 	// AssessRisk Decide the risk to the people affected, with the reason.
 	// (POST /api/v1/cases/{number}/risk)
 	AssessRisk(ctx context.Context, request AssessRiskRequestObject) (AssessRiskResponseObject, error)
@@ -5067,6 +6005,9 @@ type StrictServerInterface interface {
 	// DraftWording Write a new version of one text. An unchanged text writes nothing.
 	// (PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language})
 	DraftWording(ctx context.Context, request DraftWordingRequestObject) (DraftWordingResponseObject, error)
+	// CommentWording Remark on a passage of the version that you read.
+	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments)
+	CommentWording(ctx context.Context, request CommentWordingRequestObject) (CommentWordingResponseObject, error)
 	// RejectWording Send a text back to its writer with a reason.
 	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject)
 	RejectWording(ctx context.Context, request RejectWordingRequestObject) (RejectWordingResponseObject, error)
@@ -5429,6 +6370,41 @@ func (sh *strictHandler) ApproveWording(w http.ResponseWriter, r *http.Request, 
 	}
 }
 
+// RevokeApproval operation middleware
+func (sh *strictHandler) RevokeApproval(w http.ResponseWriter, r *http.Request, number Number, approval ApprovalPath, params RevokeApprovalParams) {
+	var request RevokeApprovalRequestObject
+
+	request.Number = number
+	request.Approval = approval
+	request.Params = params
+
+	var body RevokeApprovalJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeApproval(ctx, request.(RevokeApprovalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeApproval")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeApprovalResponseObject); ok {
+		if err := validResponse.VisitRevokeApprovalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CloseCase operation middleware
 func (sh *strictHandler) CloseCase(w http.ResponseWriter, r *http.Request, number Number, params CloseCaseParams) {
 	var request CloseCaseRequestObject
@@ -5621,6 +6597,101 @@ func (sh *strictHandler) StopDispatch(w http.ResponseWriter, r *http.Request, nu
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(StopDispatchResponseObject); ok {
 		if err := validResponse.VisitStopDispatchResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDoubts operation middleware
+func (sh *strictHandler) ListDoubts(w http.ResponseWriter, r *http.Request, number Number) {
+	var request ListDoubtsRequestObject
+
+	request.Number = number
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDoubts(ctx, request.(ListDoubtsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDoubts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDoubtsResponseObject); ok {
+		if err := validResponse.VisitListDoubtsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// SettleDoubts operation middleware
+func (sh *strictHandler) SettleDoubts(w http.ResponseWriter, r *http.Request, number Number, params SettleDoubtsParams) {
+	var request SettleDoubtsRequestObject
+
+	request.Number = number
+	request.Params = params
+
+	var body SettleDoubtsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.SettleDoubts(ctx, request.(SettleDoubtsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SettleDoubts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(SettleDoubtsResponseObject); ok {
+		if err := validResponse.VisitSettleDoubtsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AcknowledgeDuty operation middleware
+func (sh *strictHandler) AcknowledgeDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath, params AcknowledgeDutyParams) {
+	var request AcknowledgeDutyRequestObject
+
+	request.Number = number
+	request.Duty = duty
+	request.Params = params
+
+	var body AcknowledgeDutyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AcknowledgeDuty(ctx, request.(AcknowledgeDutyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcknowledgeDuty")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AcknowledgeDutyResponseObject); ok {
+		if err := validResponse.VisitAcknowledgeDutyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -5826,6 +6897,32 @@ func (sh *strictHandler) StateFact(w http.ResponseWriter, r *http.Request, numbe
 	}
 }
 
+// GetForecast operation middleware
+func (sh *strictHandler) GetForecast(w http.ResponseWriter, r *http.Request, number Number) {
+	var request GetForecastRequestObject
+
+	request.Number = number
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetForecast(ctx, request.(GetForecastRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetForecast")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetForecastResponseObject); ok {
+		if err := validResponse.VisitGetForecastResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListMessages operation middleware
 func (sh *strictHandler) ListMessages(w http.ResponseWriter, r *http.Request, number Number, params ListMessagesParams) {
 	var request ListMessagesRequestObject
@@ -5853,6 +6950,40 @@ func (sh *strictHandler) ListMessages(w http.ResponseWriter, r *http.Request, nu
 	}
 }
 
+// OverrideCheck operation middleware
+func (sh *strictHandler) OverrideCheck(w http.ResponseWriter, r *http.Request, number Number, params OverrideCheckParams) {
+	var request OverrideCheckRequestObject
+
+	request.Number = number
+	request.Params = params
+
+	var body OverrideCheckJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.OverrideCheck(ctx, request.(OverrideCheckRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OverrideCheck")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(OverrideCheckResponseObject); ok {
+		if err := validResponse.VisitOverrideCheckResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetProgress operation middleware
 func (sh *strictHandler) GetProgress(w http.ResponseWriter, r *http.Request, number Number, params GetProgressParams) {
 	var request GetProgressRequestObject
@@ -5873,6 +7004,32 @@ func (sh *strictHandler) GetProgress(w http.ResponseWriter, r *http.Request, num
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetProgressResponseObject); ok {
 		if err := validResponse.VisitGetProgressResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReport operation middleware
+func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, number Number) {
+	var request GetReportRequestObject
+
+	request.Number = number
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReport(ctx, request.(GetReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReport")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetReportResponseObject); ok {
+		if err := validResponse.VisitGetReportResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -5970,6 +7127,43 @@ func (sh *strictHandler) DraftWording(w http.ResponseWriter, r *http.Request, nu
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DraftWordingResponseObject); ok {
 		if err := validResponse.VisitDraftWordingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CommentWording operation middleware
+func (sh *strictHandler) CommentWording(w http.ResponseWriter, r *http.Request, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params CommentWordingParams) {
+	var request CommentWordingRequestObject
+
+	request.Number = number
+	request.Audience = audience
+	request.Channel = channel
+	request.Language = language
+	request.Params = params
+
+	var body CommentWordingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CommentWording(ctx, request.(CommentWordingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CommentWording")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CommentWordingResponseObject); ok {
+		if err := validResponse.VisitCommentWordingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -259,6 +259,27 @@ func (e RiskAssessmentLevel) Valid() bool {
 	}
 }
 
+// Defines values for SettlementDecision.
+const (
+	Accept SettlementDecision = "accept"
+	Drop   SettlementDecision = "drop"
+	Resend SettlementDecision = "resend"
+)
+
+// Valid indicates whether the value is a known member of the SettlementDecision enum.
+func (e SettlementDecision) Valid() bool {
+	switch e {
+	case Accept:
+		return true
+	case Drop:
+		return true
+	case Resend:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Severity.
 const (
 	SeverityCritical Severity = "critical"
@@ -496,6 +517,54 @@ func (e DraftWordingParamsChannel) Valid() bool {
 	}
 }
 
+// Defines values for CommentWordingParamsAudience.
+const (
+	CommentWordingParamsAudienceGuardians CommentWordingParamsAudience = "guardians"
+	CommentWordingParamsAudiencePartners  CommentWordingParamsAudience = "partners"
+	CommentWordingParamsAudiencePeople    CommentWordingParamsAudience = "people"
+	CommentWordingParamsAudiencePublic    CommentWordingParamsAudience = "public"
+)
+
+// Valid indicates whether the value is a known member of the CommentWordingParamsAudience enum.
+func (e CommentWordingParamsAudience) Valid() bool {
+	switch e {
+	case CommentWordingParamsAudienceGuardians:
+		return true
+	case CommentWordingParamsAudiencePartners:
+		return true
+	case CommentWordingParamsAudiencePeople:
+		return true
+	case CommentWordingParamsAudiencePublic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CommentWordingParamsChannel.
+const (
+	CommentWordingParamsChannelEmail  CommentWordingParamsChannel = "email"
+	CommentWordingParamsChannelLetter CommentWordingParamsChannel = "letter"
+	CommentWordingParamsChannelPage   CommentWordingParamsChannel = "page"
+	CommentWordingParamsChannelSms    CommentWordingParamsChannel = "sms"
+)
+
+// Valid indicates whether the value is a known member of the CommentWordingParamsChannel enum.
+func (e CommentWordingParamsChannel) Valid() bool {
+	switch e {
+	case CommentWordingParamsChannelEmail:
+		return true
+	case CommentWordingParamsChannelLetter:
+		return true
+	case CommentWordingParamsChannelPage:
+		return true
+	case CommentWordingParamsChannelSms:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RejectWordingParamsAudience.
 const (
 	RejectWordingParamsAudienceGuardians RejectWordingParamsAudience = "guardians"
@@ -575,6 +644,14 @@ func (e ListDutiesParamsState) Valid() bool {
 type AcceptAlert struct {
 	Alert string `json:"alert"`
 	Note  string `json:"note,omitempty,omitzero"`
+
+	// Seen The `seq` of the case that you acted on.
+	Seen Seen `json:"seen,omitempty,omitzero"`
+}
+
+// Acknowledgement defines model for Acknowledgement.
+type Acknowledgement struct {
+	Note string `json:"note,omitempty,omitzero"`
 
 	// Seen The `seq` of the case that you acted on.
 	Seen Seen `json:"seen,omitempty,omitzero"`
@@ -839,6 +916,19 @@ type CaseSummary struct {
 // CaseSummaryStatus defines model for CaseSummary.Status.
 type CaseSummaryStatus string
 
+// CheckOverride defines model for CheckOverride.
+type CheckOverride struct {
+	// Audience With channel and language, the text; absent for a finding about the set.
+	Audience string `json:"audience,omitempty,omitzero"`
+	Channel  string `json:"channel,omitempty,omitzero"`
+	Check    string `json:"check"`
+	Language string `json:"language,omitempty,omitzero"`
+	Reason   string `json:"reason"`
+
+	// Seen The `seq` of the case that you acted on.
+	Seen Seen `json:"seen,omitempty,omitzero"`
+}
+
 // Counts defines model for Counts.
 type Counts = event.Counts
 
@@ -937,6 +1027,9 @@ type DispatchCheck struct {
 	ScopeDigest   string         `json:"scope_digest,omitempty,omitzero"`
 	Unreachable   int64          `json:"unreachable,omitempty,omitzero"`
 }
+
+// DoubtList defines model for DoubtList.
+type DoubtList = event.DoubtsAnswer
 
 // Draft defines model for Draft.
 type Draft struct {
@@ -1042,12 +1135,15 @@ type Finding struct {
 	Check   string `json:"check"`
 	Message string `json:"message"`
 
-	// Overridable Stating the fact override.<check> with the reason lets it pass, if somebody does who wrote none of the texts.
+	// Overridable Somebody who wrote none of the texts may let it stand, with the reason.
 	Overridable bool `json:"overridable,omitempty,omitzero"`
 
 	// Text audience/channel/language, if it is about one text.
 	Text string `json:"text,omitempty,omitzero"`
 }
+
+// Forecast defines model for Forecast.
+type Forecast = event.ForecastAnswer
 
 // Inventory defines model for Inventory.
 type Inventory struct {
@@ -1225,6 +1321,21 @@ type RelatedAlert struct {
 	Why   []string `json:"why"`
 }
 
+// Remark defines model for Remark.
+type Remark struct {
+	Comment string `json:"comment"`
+	Digest  string `json:"digest"`
+
+	// Passage The passage as it stands in the text; the text as a whole if absent.
+	Passage string `json:"passage,omitempty,omitzero"`
+
+	// Seen The `seq` of the case that you acted on.
+	Seen Seen `json:"seen,omitempty,omitzero"`
+}
+
+// Report defines model for Report.
+type Report = event.ReportAnswer
+
 // Risk defines model for Risk.
 type Risk struct {
 	At     time.Time `json:"at"`
@@ -1260,6 +1371,26 @@ type SealedList struct {
 
 // Seen The `seq` of the case that you acted on.
 type Seen = uint64
+
+// Settled defines model for Settled.
+type Settled struct {
+	People int64 `json:"people"`
+}
+
+// Settlement defines model for Settlement.
+type Settlement struct {
+	Attempts []int64 `json:"attempts"`
+
+	// Decision drop leaves the channel and goes on to the next.
+	Decision SettlementDecision `json:"decision"`
+
+	// Order The latest order if absent.
+	Order  string `json:"order,omitempty,omitzero"`
+	Reason string `json:"reason"`
+}
+
+// SettlementDecision drop leaves the channel and goes on to the next.
+type SettlementDecision string
 
 // Severity defines model for Severity.
 type Severity string
@@ -1343,6 +1474,9 @@ type WordingList struct {
 
 // AlertPath defines model for alertPath.
 type AlertPath = string
+
+// ApprovalPath defines model for approvalPath.
+type ApprovalPath = string
 
 // Audience defines model for audience.
 type Audience string
@@ -1446,6 +1580,12 @@ type ApproveWordingParams struct {
 	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
 }
 
+// RevokeApprovalParams defines parameters for RevokeApproval.
+type RevokeApprovalParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
 // CloseCaseParams defines parameters for CloseCase.
 type CloseCaseParams struct {
 	// IdempotencyKey Any text of your own; the same key is the same act.
@@ -1472,6 +1612,18 @@ type ResumeDispatchParams struct {
 
 // StopDispatchParams defines parameters for StopDispatch.
 type StopDispatchParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
+// SettleDoubtsParams defines parameters for SettleDoubts.
+type SettleDoubtsParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
+// AcknowledgeDutyParams defines parameters for AcknowledgeDuty.
+type AcknowledgeDutyParams struct {
 	// IdempotencyKey Any text of your own; the same key is the same act.
 	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
 }
@@ -1527,6 +1679,12 @@ type ListMessagesParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// OverrideCheckParams defines parameters for OverrideCheck.
+type OverrideCheckParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
 // GetProgressParams defines parameters for GetProgress.
 type GetProgressParams struct {
 	// Order The order; the default is the latest.
@@ -1550,6 +1708,18 @@ type DraftWordingParamsAudience string
 
 // DraftWordingParamsChannel defines parameters for DraftWording.
 type DraftWordingParamsChannel string
+
+// CommentWordingParams defines parameters for CommentWording.
+type CommentWordingParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
+// CommentWordingParamsAudience defines parameters for CommentWording.
+type CommentWordingParamsAudience string
+
+// CommentWordingParamsChannel defines parameters for CommentWording.
+type CommentWordingParamsChannel string
 
 // RejectWordingParams defines parameters for RejectWording.
 type RejectWordingParams struct {
@@ -1602,6 +1772,9 @@ type AcceptAlertJSONRequestBody = AcceptAlert
 // ApproveWordingJSONRequestBody defines body for ApproveWording for application/json ContentType.
 type ApproveWordingJSONRequestBody = ApprovalRequest
 
+// RevokeApprovalJSONRequestBody defines body for RevokeApproval for application/json ContentType.
+type RevokeApprovalJSONRequestBody = Reason
+
 // CloseCaseJSONRequestBody defines body for CloseCase for application/json ContentType.
 type CloseCaseJSONRequestBody = Reason
 
@@ -1616,6 +1789,12 @@ type ResumeDispatchJSONRequestBody = Reason
 
 // StopDispatchJSONRequestBody defines body for StopDispatch for application/json ContentType.
 type StopDispatchJSONRequestBody = Reason
+
+// SettleDoubtsJSONRequestBody defines body for SettleDoubts for application/json ContentType.
+type SettleDoubtsJSONRequestBody = Settlement
+
+// AcknowledgeDutyJSONRequestBody defines body for AcknowledgeDuty for application/json ContentType.
+type AcknowledgeDutyJSONRequestBody = Acknowledgement
 
 // MeetDutyJSONRequestBody defines body for MeetDuty for application/json ContentType.
 type MeetDutyJSONRequestBody = DutyMet
@@ -1632,11 +1811,17 @@ type PreviewExposureJSONRequestBody = ExposureStatement
 // StateFactJSONRequestBody defines body for StateFact for application/json ContentType.
 type StateFactJSONRequestBody = FactStatement
 
+// OverrideCheckJSONRequestBody defines body for OverrideCheck for application/json ContentType.
+type OverrideCheckJSONRequestBody = CheckOverride
+
 // AssessRiskJSONRequestBody defines body for AssessRisk for application/json ContentType.
 type AssessRiskJSONRequestBody = RiskAssessment
 
 // DraftWordingJSONRequestBody defines body for DraftWording for application/json ContentType.
 type DraftWordingJSONRequestBody = Draft
+
+// CommentWordingJSONRequestBody defines body for CommentWording for application/json ContentType.
+type CommentWordingJSONRequestBody = Remark
 
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
@@ -1821,6 +2006,20 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/approvals (the `ApproveWording` operationId).
 	ApproveWording(ctx context.Context, number Number, params *ApproveWordingParams, body ApproveWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RevokeApprovalWithBody Take an approval back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+	RevokeApprovalWithBody(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeApproval Take an approval back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+	RevokeApproval(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, body RevokeApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CloseCaseWithBody Close a case with a reason. Duties still open must be met or waived first.
 	//
 	// Takes any type of body and a specified content type.
@@ -1900,6 +2099,39 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/dispatch/{order}/stop (the `StopDispatch` operationId).
 	StopDispatch(ctx context.Context, number Number, order OrderPath, params *StopDispatchParams, body StopDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDoubts Requests of which it is not known whether they were accepted, with both risks.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/doubts (the `ListDoubts` operationId).
+	ListDoubts(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SettleDoubtsWithBody Decide about requests in doubt, with the reason.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+	SettleDoubtsWithBody(ctx context.Context, number Number, params *SettleDoubtsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SettleDoubts Decide about requests in doubt, with the reason.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+	SettleDoubts(ctx context.Context, number Number, params *SettleDoubtsParams, body SettleDoubtsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcknowledgeDutyWithBody Say that you have seen the reminder; it stops its escalation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+	AcknowledgeDutyWithBody(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcknowledgeDuty Say that you have seen the reminder; it stops its escalation.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+	AcknowledgeDuty(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// MeetDutyWithBody Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	//
 	// Takes any type of body and a specified content type.
@@ -1975,15 +2207,39 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/facts (the `StateFact` operationId).
 	StateFact(ctx context.Context, number Number, params *StateFactParams, body StateFactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetForecast Does the sending end before the deadline, and what would make it?
+	//
+	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
+	GetForecast(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListMessages Messages by person number, channel and state.
 	//
 	// Corresponds with GET /api/v1/cases/{number}/messages (the `ListMessages` operationId).
 	ListMessages(ctx context.Context, number Number, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OverrideCheckWithBody Let a finding of the wording checks stand, with the reason. A writer cannot.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+	OverrideCheckWithBody(ctx context.Context, number Number, params *OverrideCheckParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OverrideCheck Let a finding of the wording checks stand, with the reason. A writer cannot.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+	OverrideCheck(ctx context.Context, number Number, params *OverrideCheckParams, body OverrideCheckJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetProgress The sender's own tally of an order, from its ledger.
 	//
 	// Corresponds with GET /api/v1/cases/{number}/progress (the `GetProgress` operationId).
 	GetProgress(ctx context.Context, number Number, params *GetProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReport The outcome by kind of notice, channel, place and reason.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
+	GetReport(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AssessRiskWithBody Decide the risk to the people affected, with the reason.
 	//
@@ -2017,6 +2273,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language} (the `DraftWording` operationId).
 	DraftWording(ctx context.Context, number Number, audience DraftWordingParamsAudience, channel DraftWordingParamsChannel, language Language, params *DraftWordingParams, body DraftWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CommentWordingWithBody Remark on a passage of the version that you read.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+	CommentWordingWithBody(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CommentWording Remark on a passage of the version that you read.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+	CommentWording(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, body CommentWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RejectWordingWithBody Send a text back to its writer with a reason.
 	//
@@ -2339,6 +2609,40 @@ func (c *Client) ApproveWording(ctx context.Context, number Number, params *Appr
 	return c.Client.Do(req)
 }
 
+// RevokeApprovalWithBody Take an approval back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+func (c *Client) RevokeApprovalWithBody(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeApprovalRequestWithBody(c.Server, number, approval, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeApproval Take an approval back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+func (c *Client) RevokeApproval(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, body RevokeApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeApprovalRequest(c.Server, number, approval, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CloseCaseWithBody Close a case with a reason. Duties still open must be met or waived first.
 //
 // Takes any type of body and a specified content type.
@@ -2518,6 +2822,89 @@ func (c *Client) StopDispatchWithBody(ctx context.Context, number Number, order 
 // Corresponds with POST /api/v1/cases/{number}/dispatch/{order}/stop (the `StopDispatch` operationId).
 func (c *Client) StopDispatch(ctx context.Context, number Number, order OrderPath, params *StopDispatchParams, body StopDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStopDispatchRequest(c.Server, number, order, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListDoubts Requests of which it is not known whether they were accepted, with both risks.
+//
+// Corresponds with GET /api/v1/cases/{number}/doubts (the `ListDoubts` operationId).
+func (c *Client) ListDoubts(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDoubtsRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SettleDoubtsWithBody Decide about requests in doubt, with the reason.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+func (c *Client) SettleDoubtsWithBody(ctx context.Context, number Number, params *SettleDoubtsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleDoubtsRequestWithBody(c.Server, number, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SettleDoubts Decide about requests in doubt, with the reason.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+func (c *Client) SettleDoubts(ctx context.Context, number Number, params *SettleDoubtsParams, body SettleDoubtsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleDoubtsRequest(c.Server, number, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcknowledgeDutyWithBody Say that you have seen the reminder; it stops its escalation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+func (c *Client) AcknowledgeDutyWithBody(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeDutyRequestWithBody(c.Server, number, duty, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcknowledgeDuty Say that you have seen the reminder; it stops its escalation.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+func (c *Client) AcknowledgeDuty(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcknowledgeDutyRequest(c.Server, number, duty, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2713,6 +3100,21 @@ func (c *Client) StateFact(ctx context.Context, number Number, params *StateFact
 	return c.Client.Do(req)
 }
 
+// GetForecast Does the sending end before the deadline, and what would make it?
+//
+// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
+func (c *Client) GetForecast(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetForecastRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListMessages Messages by person number, channel and state.
 //
 // Corresponds with GET /api/v1/cases/{number}/messages (the `ListMessages` operationId).
@@ -2728,11 +3130,60 @@ func (c *Client) ListMessages(ctx context.Context, number Number, params *ListMe
 	return c.Client.Do(req)
 }
 
+// OverrideCheckWithBody Let a finding of the wording checks stand, with the reason. A writer cannot.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+func (c *Client) OverrideCheckWithBody(ctx context.Context, number Number, params *OverrideCheckParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOverrideCheckRequestWithBody(c.Server, number, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OverrideCheck Let a finding of the wording checks stand, with the reason. A writer cannot.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+func (c *Client) OverrideCheck(ctx context.Context, number Number, params *OverrideCheckParams, body OverrideCheckJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOverrideCheckRequest(c.Server, number, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetProgress The sender's own tally of an order, from its ledger.
 //
 // Corresponds with GET /api/v1/cases/{number}/progress (the `GetProgress` operationId).
 func (c *Client) GetProgress(ctx context.Context, number Number, params *GetProgressParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetProgressRequest(c.Server, number, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReport The outcome by kind of notice, channel, place and reason.
+//
+// Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
+func (c *Client) GetReport(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReportRequest(c.Server, number)
 	if err != nil {
 		return nil, err
 	}
@@ -2816,6 +3267,40 @@ func (c *Client) DraftWordingWithBody(ctx context.Context, number Number, audien
 // Corresponds with PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language} (the `DraftWording` operationId).
 func (c *Client) DraftWording(ctx context.Context, number Number, audience DraftWordingParamsAudience, channel DraftWordingParamsChannel, language Language, params *DraftWordingParams, body DraftWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDraftWordingRequest(c.Server, number, audience, channel, language, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CommentWordingWithBody Remark on a passage of the version that you read.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+func (c *Client) CommentWordingWithBody(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCommentWordingRequestWithBody(c.Server, number, audience, channel, language, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CommentWording Remark on a passage of the version that you read.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+func (c *Client) CommentWording(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, body CommentWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCommentWordingRequest(c.Server, number, audience, channel, language, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3619,6 +4104,75 @@ func NewApproveWordingRequestWithBody(server string, number Number, params *Appr
 	return req, nil
 }
 
+// NewRevokeApprovalRequest calls the generic RevokeApproval builder with application/json body
+func NewRevokeApprovalRequest(server string, number Number, approval ApprovalPath, params *RevokeApprovalParams, body RevokeApprovalJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevokeApprovalRequestWithBody(server, number, approval, params, "application/json", bodyReader)
+}
+
+// NewRevokeApprovalRequestWithBody constructs an http.Request for the RevokeApproval method, with any body, and a specified content type
+func NewRevokeApprovalRequestWithBody(server string, number Number, approval ApprovalPath, params *RevokeApprovalParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "approval", approval, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/approvals/%s/revoke", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewCloseCaseRequest calls the generic CloseCase builder with application/json body
 func NewCloseCaseRequest(server string, number Number, params *CloseCaseParams, body CloseCaseJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3950,6 +4504,171 @@ func NewStopDispatchRequestWithBody(server string, number Number, order OrderPat
 	}
 
 	operationPath := fmt.Sprintf("/api/v1/cases/%s/dispatch/%s/stop", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListDoubtsRequest constructs an http.Request for the ListDoubts method
+func NewListDoubtsRequest(server string, number Number) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/doubts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSettleDoubtsRequest calls the generic SettleDoubts builder with application/json body
+func NewSettleDoubtsRequest(server string, number Number, params *SettleDoubtsParams, body SettleDoubtsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSettleDoubtsRequestWithBody(server, number, params, "application/json", bodyReader)
+}
+
+// NewSettleDoubtsRequestWithBody constructs an http.Request for the SettleDoubts method, with any body, and a specified content type
+func NewSettleDoubtsRequestWithBody(server string, number Number, params *SettleDoubtsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/doubts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAcknowledgeDutyRequest calls the generic AcknowledgeDuty builder with application/json body
+func NewAcknowledgeDutyRequest(server string, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAcknowledgeDutyRequestWithBody(server, number, duty, params, "application/json", bodyReader)
+}
+
+// NewAcknowledgeDutyRequestWithBody constructs an http.Request for the AcknowledgeDuty method, with any body, and a specified content type
+func NewAcknowledgeDutyRequestWithBody(server string, number Number, duty DutyPath, params *AcknowledgeDutyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "duty", duty, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/duties/%s/acknowledged", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -4366,6 +5085,40 @@ func NewStateFactRequestWithBody(server string, number Number, params *StateFact
 	return req, nil
 }
 
+// NewGetForecastRequest constructs an http.Request for the GetForecast method
+func NewGetForecastRequest(server string, number Number) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/forecast", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListMessagesRequest constructs an http.Request for the ListMessages method
 func NewListMessagesRequest(server string, number Number, params *ListMessagesParams) (*http.Request, error) {
 	var err error
@@ -4475,6 +5228,68 @@ func NewListMessagesRequest(server string, number Number, params *ListMessagesPa
 	return req, nil
 }
 
+// NewOverrideCheckRequest calls the generic OverrideCheck builder with application/json body
+func NewOverrideCheckRequest(server string, number Number, params *OverrideCheckParams, body OverrideCheckJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOverrideCheckRequestWithBody(server, number, params, "application/json", bodyReader)
+}
+
+// NewOverrideCheckRequestWithBody constructs an http.Request for the OverrideCheck method, with any body, and a specified content type
+func NewOverrideCheckRequestWithBody(server string, number Number, params *OverrideCheckParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/overrides", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetProgressRequest constructs an http.Request for the GetProgress method
 func NewGetProgressRequest(server string, number Number, params *GetProgressParams) (*http.Request, error) {
 	var err error
@@ -4526,6 +5341,40 @@ func NewGetProgressRequest(server string, number Number, params *GetProgressPara
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReportRequest constructs an http.Request for the GetReport method
+func NewGetReportRequest(server string, number Number) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/report", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4691,6 +5540,89 @@ func NewDraftWordingRequestWithBody(server string, number Number, audience Draft
 	}
 
 	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCommentWordingRequest calls the generic CommentWording builder with application/json body
+func NewCommentWordingRequest(server string, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, body CommentWordingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCommentWordingRequestWithBody(server, number, audience, channel, language, params, "application/json", bodyReader)
+}
+
+// NewCommentWordingRequestWithBody constructs an http.Request for the CommentWording method, with any body, and a specified content type
+func NewCommentWordingRequestWithBody(server string, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "audience", audience, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "channel", channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "language", language, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/wording/%s/%s/%s/comments", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -5281,6 +6213,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/approvals (the `ApproveWording` operationId).
 	ApproveWordingWithResponse(ctx context.Context, number Number, params *ApproveWordingParams, body ApproveWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveWordingResponse, error)
 
+	// RevokeApprovalWithBodyWithResponse Take an approval back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+	RevokeApprovalWithBodyWithResponse(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeApprovalResponse, error)
+
+	// RevokeApprovalWithResponse Take an approval back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+	RevokeApprovalWithResponse(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, body RevokeApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeApprovalResponse, error)
+
 	// CloseCaseWithBodyWithResponse Close a case with a reason. Duties still open must be met or waived first.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5362,6 +6308,41 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/dispatch/{order}/stop (the `StopDispatch` operationId).
 	StopDispatchWithResponse(ctx context.Context, number Number, order OrderPath, params *StopDispatchParams, body StopDispatchJSONRequestBody, reqEditors ...RequestEditorFn) (*StopDispatchResponse, error)
 
+	// ListDoubtsWithResponse Requests of which it is not known whether they were accepted, with both risks.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/doubts (the `ListDoubts` operationId).
+	ListDoubtsWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ListDoubtsResponse, error)
+
+	// SettleDoubtsWithBodyWithResponse Decide about requests in doubt, with the reason.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+	SettleDoubtsWithBodyWithResponse(ctx context.Context, number Number, params *SettleDoubtsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SettleDoubtsResponse, error)
+
+	// SettleDoubtsWithResponse Decide about requests in doubt, with the reason.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+	SettleDoubtsWithResponse(ctx context.Context, number Number, params *SettleDoubtsParams, body SettleDoubtsJSONRequestBody, reqEditors ...RequestEditorFn) (*SettleDoubtsResponse, error)
+
+	// AcknowledgeDutyWithBodyWithResponse Say that you have seen the reminder; it stops its escalation.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+	AcknowledgeDutyWithBodyWithResponse(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcknowledgeDutyResponse, error)
+
+	// AcknowledgeDutyWithResponse Say that you have seen the reminder; it stops its escalation.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+	AcknowledgeDutyWithResponse(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeDutyResponse, error)
+
 	// MeetDutyWithBodyWithResponse Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5439,6 +6420,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/facts (the `StateFact` operationId).
 	StateFactWithResponse(ctx context.Context, number Number, params *StateFactParams, body StateFactJSONRequestBody, reqEditors ...RequestEditorFn) (*StateFactResponse, error)
 
+	// GetForecastWithResponse Does the sending end before the deadline, and what would make it?
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
+	GetForecastWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetForecastResponse, error)
+
 	// ListMessagesWithResponse Messages by person number, channel and state.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5446,12 +6434,33 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/cases/{number}/messages (the `ListMessages` operationId).
 	ListMessagesWithResponse(ctx context.Context, number Number, params *ListMessagesParams, reqEditors ...RequestEditorFn) (*ListMessagesResponse, error)
 
+	// OverrideCheckWithBodyWithResponse Let a finding of the wording checks stand, with the reason. A writer cannot.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+	OverrideCheckWithBodyWithResponse(ctx context.Context, number Number, params *OverrideCheckParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OverrideCheckResponse, error)
+
+	// OverrideCheckWithResponse Let a finding of the wording checks stand, with the reason. A writer cannot.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+	OverrideCheckWithResponse(ctx context.Context, number Number, params *OverrideCheckParams, body OverrideCheckJSONRequestBody, reqEditors ...RequestEditorFn) (*OverrideCheckResponse, error)
+
 	// GetProgressWithResponse The sender's own tally of an order, from its ledger.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/v1/cases/{number}/progress (the `GetProgress` operationId).
 	GetProgressWithResponse(ctx context.Context, number Number, params *GetProgressParams, reqEditors ...RequestEditorFn) (*GetProgressResponse, error)
+
+	// GetReportWithResponse The outcome by kind of notice, channel, place and reason.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
+	GetReportWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetReportResponse, error)
 
 	// AssessRiskWithBodyWithResponse Decide the risk to the people affected, with the reason.
 	//
@@ -5487,6 +6496,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language} (the `DraftWording` operationId).
 	DraftWordingWithResponse(ctx context.Context, number Number, audience DraftWordingParamsAudience, channel DraftWordingParamsChannel, language Language, params *DraftWordingParams, body DraftWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*DraftWordingResponse, error)
+
+	// CommentWordingWithBodyWithResponse Remark on a passage of the version that you read.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+	CommentWordingWithBodyWithResponse(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CommentWordingResponse, error)
+
+	// CommentWordingWithResponse Remark on a passage of the version that you read.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+	CommentWordingWithResponse(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, body CommentWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*CommentWordingResponse, error)
 
 	// RejectWordingWithBodyWithResponse Send a text back to its writer with a reason.
 	//
@@ -6043,6 +7066,54 @@ func (r ApproveWordingResponse) ContentType() string {
 	return ""
 }
 
+type RevokeApprovalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeApprovalResponse) GetJSON200() *Acted {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeApprovalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeApprovalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeApprovalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeApprovalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeApprovalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type CloseCaseResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6325,6 +7396,150 @@ func (r StopDispatchResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r StopDispatchResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListDoubtsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DoubtList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDoubtsResponse) GetJSON200() *DoubtList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDoubtsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDoubtsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDoubtsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDoubtsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDoubtsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SettleDoubtsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Settled
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SettleDoubtsResponse) GetJSON200() *Settled {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SettleDoubtsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SettleDoubtsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SettleDoubtsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SettleDoubtsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SettleDoubtsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AcknowledgeDutyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AcknowledgeDutyResponse) GetJSON200() *Acted {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AcknowledgeDutyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AcknowledgeDutyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcknowledgeDutyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcknowledgeDutyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcknowledgeDutyResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6619,6 +7834,54 @@ func (r StateFactResponse) ContentType() string {
 	return ""
 }
 
+type GetForecastResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Forecast
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetForecastResponse) GetJSON200() *Forecast {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetForecastResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetForecastResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetForecastResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetForecastResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetForecastResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListMessagesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6667,6 +7930,54 @@ func (r ListMessagesResponse) ContentType() string {
 	return ""
 }
 
+type OverrideCheckResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OverrideCheckResponse) GetJSON200() *Acted {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OverrideCheckResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OverrideCheckResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OverrideCheckResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OverrideCheckResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OverrideCheckResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetProgressResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -6709,6 +8020,54 @@ func (r GetProgressResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetProgressResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Report
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReportResponse) GetJSON200() *Report {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetReportResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReportResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6853,6 +8212,54 @@ func (r DraftWordingResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DraftWordingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CommentWordingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Acted
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CommentWordingResponse) GetJSON200() *Acted {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CommentWordingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CommentWordingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CommentWordingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CommentWordingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CommentWordingResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7480,6 +8887,32 @@ func (c *ClientWithResponses) ApproveWordingWithResponse(ctx context.Context, nu
 	return ParseApproveWordingResponse(rsp)
 }
 
+// RevokeApprovalWithBodyWithResponse Take an approval back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+func (c *ClientWithResponses) RevokeApprovalWithBodyWithResponse(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeApprovalResponse, error) {
+	rsp, err := c.RevokeApprovalWithBody(ctx, number, approval, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeApprovalResponse(rsp)
+}
+
+// RevokeApprovalWithResponse Take an approval back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/approvals/{approval}/revoke (the `RevokeApproval` operationId).
+func (c *ClientWithResponses) RevokeApprovalWithResponse(ctx context.Context, number Number, approval ApprovalPath, params *RevokeApprovalParams, body RevokeApprovalJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeApprovalResponse, error) {
+	rsp, err := c.RevokeApproval(ctx, number, approval, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeApprovalResponse(rsp)
+}
+
 // CloseCaseWithBodyWithResponse Close a case with a reason. Duties still open must be met or waived first.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -7627,6 +9060,71 @@ func (c *ClientWithResponses) StopDispatchWithResponse(ctx context.Context, numb
 	return ParseStopDispatchResponse(rsp)
 }
 
+// ListDoubtsWithResponse Requests of which it is not known whether they were accepted, with both risks.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/doubts (the `ListDoubts` operationId).
+func (c *ClientWithResponses) ListDoubtsWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ListDoubtsResponse, error) {
+	rsp, err := c.ListDoubts(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDoubtsResponse(rsp)
+}
+
+// SettleDoubtsWithBodyWithResponse Decide about requests in doubt, with the reason.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+func (c *ClientWithResponses) SettleDoubtsWithBodyWithResponse(ctx context.Context, number Number, params *SettleDoubtsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SettleDoubtsResponse, error) {
+	rsp, err := c.SettleDoubtsWithBody(ctx, number, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSettleDoubtsResponse(rsp)
+}
+
+// SettleDoubtsWithResponse Decide about requests in doubt, with the reason.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/doubts (the `SettleDoubts` operationId).
+func (c *ClientWithResponses) SettleDoubtsWithResponse(ctx context.Context, number Number, params *SettleDoubtsParams, body SettleDoubtsJSONRequestBody, reqEditors ...RequestEditorFn) (*SettleDoubtsResponse, error) {
+	rsp, err := c.SettleDoubts(ctx, number, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSettleDoubtsResponse(rsp)
+}
+
+// AcknowledgeDutyWithBodyWithResponse Say that you have seen the reminder; it stops its escalation.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+func (c *ClientWithResponses) AcknowledgeDutyWithBodyWithResponse(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AcknowledgeDutyResponse, error) {
+	rsp, err := c.AcknowledgeDutyWithBody(ctx, number, duty, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeDutyResponse(rsp)
+}
+
+// AcknowledgeDutyWithResponse Say that you have seen the reminder; it stops its escalation.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
+func (c *ClientWithResponses) AcknowledgeDutyWithResponse(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeDutyResponse, error) {
+	rsp, err := c.AcknowledgeDuty(ctx, number, duty, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcknowledgeDutyResponse(rsp)
+}
+
 // MeetDutyWithBodyWithResponse Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -7770,6 +9268,19 @@ func (c *ClientWithResponses) StateFactWithResponse(ctx context.Context, number 
 	return ParseStateFactResponse(rsp)
 }
 
+// GetForecastWithResponse Does the sending end before the deadline, and what would make it?
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
+func (c *ClientWithResponses) GetForecastWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetForecastResponse, error) {
+	rsp, err := c.GetForecast(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetForecastResponse(rsp)
+}
+
 // ListMessagesWithResponse Messages by person number, channel and state.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7783,6 +9294,32 @@ func (c *ClientWithResponses) ListMessagesWithResponse(ctx context.Context, numb
 	return ParseListMessagesResponse(rsp)
 }
 
+// OverrideCheckWithBodyWithResponse Let a finding of the wording checks stand, with the reason. A writer cannot.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+func (c *ClientWithResponses) OverrideCheckWithBodyWithResponse(ctx context.Context, number Number, params *OverrideCheckParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OverrideCheckResponse, error) {
+	rsp, err := c.OverrideCheckWithBody(ctx, number, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOverrideCheckResponse(rsp)
+}
+
+// OverrideCheckWithResponse Let a finding of the wording checks stand, with the reason. A writer cannot.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/overrides (the `OverrideCheck` operationId).
+func (c *ClientWithResponses) OverrideCheckWithResponse(ctx context.Context, number Number, params *OverrideCheckParams, body OverrideCheckJSONRequestBody, reqEditors ...RequestEditorFn) (*OverrideCheckResponse, error) {
+	rsp, err := c.OverrideCheck(ctx, number, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOverrideCheckResponse(rsp)
+}
+
 // GetProgressWithResponse The sender's own tally of an order, from its ledger.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7794,6 +9331,19 @@ func (c *ClientWithResponses) GetProgressWithResponse(ctx context.Context, numbe
 		return nil, err
 	}
 	return ParseGetProgressResponse(rsp)
+}
+
+// GetReportWithResponse The outcome by kind of notice, channel, place and reason.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
+func (c *ClientWithResponses) GetReportWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetReportResponse, error) {
+	rsp, err := c.GetReport(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReportResponse(rsp)
 }
 
 // AssessRiskWithBodyWithResponse Decide the risk to the people affected, with the reason.
@@ -7859,6 +9409,32 @@ func (c *ClientWithResponses) DraftWordingWithResponse(ctx context.Context, numb
 		return nil, err
 	}
 	return ParseDraftWordingResponse(rsp)
+}
+
+// CommentWordingWithBodyWithResponse Remark on a passage of the version that you read.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+func (c *ClientWithResponses) CommentWordingWithBodyWithResponse(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CommentWordingResponse, error) {
+	rsp, err := c.CommentWordingWithBody(ctx, number, audience, channel, language, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCommentWordingResponse(rsp)
+}
+
+// CommentWordingWithResponse Remark on a passage of the version that you read.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments (the `CommentWording` operationId).
+func (c *ClientWithResponses) CommentWordingWithResponse(ctx context.Context, number Number, audience CommentWordingParamsAudience, channel CommentWordingParamsChannel, language Language, params *CommentWordingParams, body CommentWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*CommentWordingResponse, error) {
+	rsp, err := c.CommentWording(ctx, number, audience, channel, language, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCommentWordingResponse(rsp)
 }
 
 // RejectWordingWithBodyWithResponse Send a text back to its writer with a reason.
@@ -8334,6 +9910,39 @@ func ParseApproveWordingResponse(rsp *http.Response) (*ApproveWordingResponse, e
 	return response, nil
 }
 
+// ParseRevokeApprovalResponse parses an HTTP response from a RevokeApprovalWithResponse call
+func ParseRevokeApprovalResponse(rsp *http.Response) (*RevokeApprovalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeApprovalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseCloseCaseResponse parses an HTTP response from a CloseCaseWithResponse call
 func ParseCloseCaseResponse(rsp *http.Response) (*CloseCaseResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8508,6 +10117,105 @@ func ParseStopDispatchResponse(rsp *http.Response) (*StopDispatchResponse, error
 	}
 
 	response := &StopDispatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListDoubtsResponse parses an HTTP response from a ListDoubtsWithResponse call
+func ParseListDoubtsResponse(rsp *http.Response) (*ListDoubtsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDoubtsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DoubtList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSettleDoubtsResponse parses an HTTP response from a SettleDoubtsWithResponse call
+func ParseSettleDoubtsResponse(rsp *http.Response) (*SettleDoubtsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SettleDoubtsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Settled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAcknowledgeDutyResponse parses an HTTP response from a AcknowledgeDutyWithResponse call
+func ParseAcknowledgeDutyResponse(rsp *http.Response) (*AcknowledgeDutyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcknowledgeDutyResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -8730,6 +10438,39 @@ func ParseStateFactResponse(rsp *http.Response) (*StateFactResponse, error) {
 	return response, nil
 }
 
+// ParseGetForecastResponse parses an HTTP response from a GetForecastWithResponse call
+func ParseGetForecastResponse(rsp *http.Response) (*GetForecastResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetForecastResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Forecast
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListMessagesResponse parses an HTTP response from a ListMessagesWithResponse call
 func ParseListMessagesResponse(rsp *http.Response) (*ListMessagesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8763,6 +10504,39 @@ func ParseListMessagesResponse(rsp *http.Response) (*ListMessagesResponse, error
 	return response, nil
 }
 
+// ParseOverrideCheckResponse parses an HTTP response from a OverrideCheckWithResponse call
+func ParseOverrideCheckResponse(rsp *http.Response) (*OverrideCheckResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OverrideCheckResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetProgressResponse parses an HTTP response from a GetProgressWithResponse call
 func ParseGetProgressResponse(rsp *http.Response) (*GetProgressResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8779,6 +10553,39 @@ func ParseGetProgressResponse(rsp *http.Response) (*GetProgressResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Progress
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetReportResponse parses an HTTP response from a GetReportWithResponse call
+func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Report
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -8878,6 +10685,39 @@ func ParseDraftWordingResponse(rsp *http.Response) (*DraftWordingResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Text
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCommentWordingResponse parses an HTTP response from a CommentWordingWithResponse call
+func ParseCommentWordingResponse(rsp *http.Response) (*CommentWordingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CommentWordingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Acted
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
