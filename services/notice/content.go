@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"tocsin.dev/pkg/approval"
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/organisation"
@@ -213,7 +214,7 @@ func (k *contents) get(c *casefile.Case, o *casefile.Order, org *organisation.Or
 	}
 	// Layouts of unchanged texts stay valid; they depend on the words and the
 	// facts sheet alone, both of which the approval covers.
-	if have != nil && sameContent(have.a, made.a) && have.org == made.org {
+	if have != nil && approval.SameContent(have.a, made.a) && have.org == made.org {
 		made.texts = have.texts
 	}
 	k.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"tocsin.dev/pkg/approval"
 	"tocsin.dev/pkg/casefile"
 )
 
@@ -21,14 +22,14 @@ func (s *Service) verified(ctx context.Context, p *plan) (*content, *Refusal, er
 	}
 	o := c.Order(p.order)
 	if o == nil {
-		return nil, refuse(RefusedNoApproval, "the journal holds no order %q", p.order), nil
+		return nil, refuse(approval.NoApproval, "the journal holds no order %q", p.order), nil
 	}
 	k, refusal, err := s.check(c, o)
 	if err != nil || refusal != nil {
 		return nil, refusal, err
 	}
 	if o.Revision != p.revision {
-		return nil, refuse(RefusedList, "the plan is of revision %d", p.revision), nil
+		return nil, refuse(approval.ListChanged, "the plan is of revision %d", p.revision), nil
 	}
 	return k, nil, nil
 }
@@ -43,13 +44,13 @@ func (s *Service) check(c *casefile.Case, o *casefile.Order) (*content, *Refusal
 	if err != nil {
 		return nil, nil, err
 	}
-	if r := verify(c, o, org, keys, s.cfg.Now()); r != nil {
+	if r := approval.ForOrder(c, o, org, keys, s.cfg.Now()); r != nil {
 		return nil, r, nil
 	}
 	k, err := s.contents.get(c, o, org)
 	if err != nil {
 		// Approved words that do not compile or lack a common value can never be sent.
-		return nil, refuse(RefusedText, "%v", err), nil
+		return nil, refuse(approval.TextMissing, "%v", err), nil
 	}
 	return k, nil, nil
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/sqldb/sqldbtest"
 
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
@@ -48,14 +50,16 @@ func killed(t *testing.T, r *rig, kills int) event.Tally {
 }
 
 func TestAKilledProcessFinishesWithNobodyMissedAndNobodyWrittenTwice(t *testing.T) {
-	r := newRig(t, testPeople(6000), func(c *Config) {
-		c.Rates = map[string]float64{"sendgrid": 3000}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(6000), func(c *Config) {
+			c.Rates = map[string]float64{"sendgrid": 3000}
+		})
+		tally := killed(t, r, 12)
+		sum := r.box.Summary("", 10)
+		if sum.ToldOnce != 6000 || sum.ToldTwice != 0 || tally.Told != 6000 {
+			t.Errorf("told once %d, twice %d, tally %+v; want 6000, 0", sum.ToldOnce, sum.ToldTwice, tally)
+		}
 	})
-	tally := killed(t, r, 12)
-	sum := r.box.Summary("", 10)
-	if sum.ToldOnce != 6000 || sum.ToldTwice != 0 || tally.Told != 6000 {
-		t.Errorf("told once %d, twice %d, tally %+v; want 6000, 0", sum.ToldOnce, sum.ToldTwice, tally)
-	}
 }
 
 // The negative control: without the record before the call, the same kills
@@ -96,22 +100,24 @@ func TestAReplicaThatDiesIsReplacedWithinSeconds(t *testing.T) {
 }
 
 func TestReplicasShareTheWork(t *testing.T) {
-	r := newRig(t, testPeople(5000), nil)
-	r.prepare()
-	for _, name := range []string{"one", "two", "three"} {
-		r.start(name)
-	}
-	r.approveAndOrder("email", "sms")
-	tally := r.completed(60 * time.Second)
-	if sum := r.box.Summary("", 10); sum.ToldOnce != 5000 || sum.ToldTwice != 0 || tally.Told != 5000 {
-		t.Errorf("told once %d, twice %d, tally %+v; want 5000, 0", sum.ToldOnce, sum.ToldTwice, tally)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(5000), nil)
+		r.prepare()
+		for _, name := range []string{"one", "two", "three"} {
+			r.start(name)
+		}
+		r.approveAndOrder("email", "sms")
+		tally := r.completed(60 * time.Second)
+		if sum := r.box.Summary("", 10); sum.ToldOnce != 5000 || sum.ToldTwice != 0 || tally.Told != 5000 {
+			t.Errorf("told once %d, twice %d, tally %+v; want 5000, 0", sum.ToldOnce, sum.ToldTwice, tally)
+		}
+	})
 }
 
 func TestTheStormLeavesNobodyOutAndNobodyTwice(t *testing.T) {
 	for _, ch := range []string{"email", "sms"} {
-		t.Run(ch, func(t *testing.T) {
-			r := newRig(t, testPeople(1500), func(c *Config) { c.SettleFor = 3 * time.Second })
+		sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+			r := newRigOn(t, db, testPeople(1500), func(c *Config) { c.SettleFor = 3 * time.Second })
 			r.box.SetFaults(sandbox.Faults{Seed: 1, AcceptThenDrop: 0.05, ServerError: 0.025, AcceptThenError: 0.025, RateLimited: 0.02, RetryAfter: 1,
 				Slow:     sandbox.Delay{Rate: 0.02, MinMS: 50, MeanMS: 300, MaxMS: 1000, Distribution: "exponential"},
 				Receipts: sandbox.Receipts{Lost: 0.01, Tripled: 1, Shuffled: true}})
@@ -127,39 +133,41 @@ func TestTheStormLeavesNobodyOutAndNobodyTwice(t *testing.T) {
 }
 
 func TestPauseResumeAndStopKeepTheCount(t *testing.T) {
-	r := newRig(t, testPeople(6000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 2000}; c.Workers = 1 })
-	r.start("one")
-	r.prepare()
-	r.approveAndOrder("email")
-	r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally != nil && c.Orders[0].Tally.Told > 0 })
-	paused := time.Now()
-	r.say("dora", event.DispatchPaused{Order: "o1", Reason: "look"})
-	var last int
-	quiet := time.Now()
-	for time.Since(quiet) < 1500*time.Millisecond {
-		if n := r.box.Summary("", 1).AcceptedTotal; n != last {
-			last, quiet = n, time.Now()
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(6000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 2000}; c.Workers = 1 })
+		r.start("one")
+		r.prepare()
+		r.approveAndOrder("email")
+		r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally != nil && c.Orders[0].Tally.Told > 0 })
+		paused := time.Now()
+		r.say("dora", event.DispatchPaused{Order: "o1", Reason: "look"})
+		var last int
+		quiet := time.Now()
+		for time.Since(quiet) < 1500*time.Millisecond {
+			if n := r.box.Summary("", 1).AcceptedTotal; n != last {
+				last, quiet = n, time.Now()
+			}
+			<-time.After(10 * time.Millisecond)
+			if time.Since(paused) > 20*time.Second {
+				t.Fatal("the sending went on after the pause")
+			}
 		}
-		<-time.After(10 * time.Millisecond)
-		if time.Since(paused) > 20*time.Second {
-			t.Fatal("the sending went on after the pause")
+		if d := quiet.Sub(paused); d > 2*time.Second {
+			t.Errorf("messages left for %v after the pause, want at most 2 s", d)
 		}
-	}
-	if d := quiet.Sub(paused); d > 2*time.Second {
-		t.Errorf("messages left for %v after the pause, want at most 2 s", d)
-	}
-	if last == 6000 {
-		t.Fatal("everything had left before the pause")
-	}
-	r.say("dora", event.DispatchResumed{Order: "o1"})
-	r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally.Told > int64(last) })
-	r.say("dora", event.DispatchStopped{Order: "o1", Reason: "enough"})
-	c := r.await("the end", 30*time.Second, func(c *casefile.Case) bool {
+		if last == 6000 {
+			t.Fatal("everything had left before the pause")
+		}
+		r.say("dora", event.DispatchResumed{Order: "o1"})
+		r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally.Told > int64(last) })
+		r.say("dora", event.DispatchStopped{Order: "o1", Reason: "enough"})
+		c := r.await("the end", 30*time.Second, func(c *casefile.Case) bool {
+			ta := c.Orders[0].Tally
+			return ta.Excluded > 0 && ta.Pending == 0
+		})
 		ta := c.Orders[0].Tally
-		return ta.Excluded > 0 && ta.Pending == 0
+		if ta.People != 6000 || ta.Told+ta.Excluded != 6000 || int64(r.box.Summary("", 1).AcceptedTotal) != ta.Told {
+			t.Errorf("tally = %+v with %d accepted, want 6000 people told or stopped", ta, r.box.Summary("", 1).AcceptedTotal)
+		}
 	})
-	ta := c.Orders[0].Tally
-	if ta.People != 6000 || ta.Told+ta.Excluded != 6000 || int64(r.box.Summary("", 1).AcceptedTotal) != ta.Told {
-		t.Errorf("tally = %+v with %d accepted, want 6000 people told or stopped", ta, r.box.Summary("", 1).AcceptedTotal)
-	}
 }

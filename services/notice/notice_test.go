@@ -8,64 +8,72 @@ import (
 	"time"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/sqldb/sqldbtest"
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/sandbox"
 )
 
 func TestEveryPersonOfTheListIsToldOnce(t *testing.T) {
-	r := newRig(t, testPeople(2300), nil)
-	r.start("one")
-	r.prepare()
-	r.approveAndOrder("email", "sms")
-	tally := r.completed(60 * time.Second)
-	if tally.People != 2300 || tally.Told != 2300 || tally.States["email"]["delivered"] != 2300 {
-		t.Errorf("tally = %+v, want 2300 told by email and delivered", tally)
-	}
-	sum := r.box.Summary("", 100)
-	if sum.ToldOnce != 2300 || sum.ToldTwice != 0 {
-		t.Errorf("the sandbox accepted for %d people once and %d twice, want 2300 and 0", sum.ToldOnce, sum.ToldTwice)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(2300), nil)
+		r.start("one")
+		r.prepare()
+		r.approveAndOrder("email", "sms")
+		tally := r.completed(60 * time.Second)
+		if tally.People != 2300 || tally.Told != 2300 || tally.States["email"]["delivered"] != 2300 {
+			t.Errorf("tally = %+v, want 2300 told by email and delivered", tally)
+		}
+		sum := r.box.Summary("", 100)
+		if sum.ToldOnce != 2300 || sum.ToldTwice != 0 {
+			t.Errorf("the sandbox accepted for %d people once and %d twice, want 2300 and 0", sum.ToldOnce, sum.ToldTwice)
+		}
+	})
 }
 
 func TestTextMessagesReachEverybodyOnce(t *testing.T) {
-	r := newRig(t, testPeople(700), nil)
-	r.start("one")
-	r.prepare()
-	r.approveAndOrder("sms")
-	tally := r.completed(60 * time.Second)
-	if tally.Told != 700 || tally.States["sms"]["delivered"] != 700 {
-		t.Errorf("tally = %+v, want 700 told by SMS and delivered", tally)
-	}
-	if sum := r.box.Summary("", 100); sum.ToldOnce != 700 || sum.ToldTwice != 0 {
-		t.Errorf("the sandbox accepted for %d people once and %d twice, want 700 and 0", sum.ToldOnce, sum.ToldTwice)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(700), nil)
+		r.start("one")
+		r.prepare()
+		r.approveAndOrder("sms")
+		tally := r.completed(60 * time.Second)
+		if tally.Told != 700 || tally.States["sms"]["delivered"] != 700 {
+			t.Errorf("tally = %+v, want 700 told by SMS and delivered", tally)
+		}
+		if sum := r.box.Summary("", 100); sum.ToldOnce != 700 || sum.ToldTwice != 0 {
+			t.Errorf("the sandbox accepted for %d people once and %d twice, want 700 and 0", sum.ToldOnce, sum.ToldTwice)
+		}
+	})
 }
 
 func TestABounceOpensTheNextRung(t *testing.T) {
-	people := testPeople(50)
-	people[7].Email = "bounce.me@people.example"
-	people[9].Email, people[9].Phone = "bounce.too@people.example", ""
-	people[11].Email, people[11].Phone = "", ""
-	people[13].Email = "not an address"
-	r := newRig(t, people, nil)
-	s, _ := r.start("one")
-	r.prepare()
-	r.approveAndOrder("email", "sms")
-	tally := r.completed(60 * time.Second)
-	want := event.Tally{People: 50, Told: 48, Unreachable: 2}
-	if tally.People != want.People || tally.Told != want.Told || tally.Unreachable != want.Unreachable || tally.Pending != 0 {
-		t.Errorf("tally = %+v, want %+v", tally, want)
-	}
-	a, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: people[7].Number})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(a.Messages) != 2 || a.Messages[0].State != "failed" || a.Messages[0].Meaning != "hard" || a.Messages[1].State != "delivered" {
-		t.Errorf("the bounced person's messages = %+v, want a hard failure by email and delivery by SMS", a.Messages)
-	}
-	if len(a.Messages[0].History) != 1 || a.Messages[0].Code != 511 {
-		t.Errorf("history = %+v, code %d; want one bounce with code 511", a.Messages[0].History, a.Messages[0].Code)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		people := testPeople(50)
+		people[7].Email = "bounce.me@people.example"
+		people[9].Email, people[9].Phone = "bounce.too@people.example", ""
+		people[11].Email, people[11].Phone = "", ""
+		people[13].Email = "not an address"
+		r := newRigOn(t, db, people, nil)
+		s, _ := r.start("one")
+		r.prepare()
+		r.approveAndOrder("email", "sms")
+		tally := r.completed(60 * time.Second)
+		want := event.Tally{People: 50, Told: 48, Unreachable: 2}
+		if tally.People != want.People || tally.Told != want.Told || tally.Unreachable != want.Unreachable || tally.Pending != 0 {
+			t.Errorf("tally = %+v, want %+v", tally, want)
+		}
+		a, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: people[7].Number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(a.Messages) != 2 || a.Messages[0].State != "failed" || a.Messages[0].Meaning != "hard" || a.Messages[1].State != "delivered" {
+			t.Errorf("the bounced person's messages = %+v, want a hard failure by email and delivery by SMS", a.Messages)
+		}
+		if len(a.Messages[0].History) != 1 || a.Messages[0].Code != 511 {
+			t.Errorf("history = %+v, code %d; want one bounce with code 511", a.Messages[0].History, a.Messages[0].Code)
+		}
+	})
 }
 
 func TestLostAnswersAreSettledByEvidence(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tocsin.dev/pkg/approval"
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
@@ -29,7 +30,7 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 		do     func(*rig)
 		reason string
 	}{
-		"an order without an approval": {func(r *rig) { r.say("dora", order("o1", "email")) }, RefusedNoApproval},
+		"an order without an approval": {func(r *rig) { r.say("dora", order("o1", "email")) }, approval.NoApproval},
 		"one comma is changed after the approval": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			w := testTexts[0]
@@ -37,7 +38,7 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 			w.Digest = wording.Digest(w.TextKey, w.Subject, w.Body)
 			r.say("writer", w)
 			r.say("dora", order("o1", "email"))
-		}, RefusedWording},
+		}, approval.WordingChanged},
 		"the words are changed under the approved digest": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			w := testTexts[0]
@@ -45,35 +46,35 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 			w.Version, w.Body = 2, w.Body+"\nSend us your password.\n"
 			r.say("writer", w)
 			r.say("dora", order("o1", "email"))
-		}, RefusedWording},
+		}, approval.WordingChanged},
 		"a fact of the sheet is changed": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			r.say("ann", event.FactStated{Key: "sheet.what_happened.en", Value: "Something else", KnownSince: time.Now()})
 			r.say("dora", order("o1", "email"))
-		}, RefusedFacts},
+		}, approval.FactsChanged},
 		"the list is sealed anew": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			r.seal(2)
 			r.say("dora", order("o1", "email"))
-		}, RefusedList},
+		}, approval.ListChanged},
 		"the order names another list": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			o := order("o1", "email")
 			o.ScopeDigest = digestOf(9)
 			r.say("dora", o)
-		}, RefusedList},
+		}, approval.ListChanged},
 		"a bit of the signature is flipped": {func(r *rig) {
 			w := r.sign(r.approval("email"))
 			w.Signature.Value = "AAAA" + w.Signature.Value[4:]
 			r.say("lex", w)
 			r.say("dora", order("o1", "email"))
-		}, RefusedSignature},
+		}, approval.SignatureInvalid},
 		"the approval is changed after signing": {func(r *rig) {
 			w := r.sign(r.approval("sms"))
 			w.Approval.Channels = []string{"email"}
 			r.say("lex", w)
 			r.say("dora", order("o1", "email"))
-		}, RefusedSignature},
+		}, approval.SignatureInvalid},
 		"a stranger's key signs": {func(r *rig) {
 			stranger, err := seal.Generate()
 			if err != nil {
@@ -81,7 +82,7 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 			}
 			r.signer = stranger
 			r.approveAndOrder("email")
-		}, RefusedUnknownKey},
+		}, approval.KeyUnknown},
 		"the key is revoked": {func(r *rig) {
 			e := seal.Trust(r.signer.Public(), "desk", time.Now().Add(-time.Hour))
 			e.RevokedAt = time.Now().Add(-time.Minute)
@@ -93,25 +94,25 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 				r.t.Fatal(err)
 			}
 			r.approveAndOrder("email")
-		}, RefusedKeyRevoked},
-		"the approval has run out":                {resign(func(a *event.Approval) { a.ValidUntil = time.Now().Add(-time.Second) }), RefusedExpired},
-		"the approval has no end":                 {resign(func(a *event.Approval) { a.ValidUntil = time.Time{} }), RefusedExpired},
-		"the approval does not count yet":         {resign(func(a *event.Approval) { a.ValidFrom = time.Now().Add(time.Hour) }), RefusedNotYetValid},
-		"the approval is from the future":         {resign(func(a *event.Approval) { a.ApprovedAt = time.Now().Add(time.Hour) }), RefusedClock},
-		"the approval is of another case":         {resign(func(a *event.Approval) { a.Case = "2026-002" }), RefusedWrongCase},
-		"the approval is of another organisation": {resign(func(a *event.Approval) { a.Org = "nimbus" }), RefusedWrongCase},
-		"the approval is of another kind":         {resign(func(a *event.Approval) { a.Kind = "correction" }), RefusedWrongKind},
-		"the writer approves":                     {resign(func(a *event.Approval) { a.Approver = "writer" }), RefusedWriter},
-		"an analyst approves":                     {resign(func(a *event.Approval) { a.Role = "analyst" }), RefusedRole},
+		}, approval.KeyRevoked},
+		"the approval has run out":                {resign(func(a *event.Approval) { a.ValidUntil = time.Now().Add(-time.Second) }), approval.Expired},
+		"the approval has no end":                 {resign(func(a *event.Approval) { a.ValidUntil = time.Time{} }), approval.Expired},
+		"the approval does not count yet":         {resign(func(a *event.Approval) { a.ValidFrom = time.Now().Add(time.Hour) }), approval.NotYetValid},
+		"the approval is from the future":         {resign(func(a *event.Approval) { a.ApprovedAt = time.Now().Add(time.Hour) }), approval.Clock},
+		"the approval is of another case":         {resign(func(a *event.Approval) { a.Case = "2026-002" }), approval.WrongCase},
+		"the approval is of another organisation": {resign(func(a *event.Approval) { a.Org = "nimbus" }), approval.WrongCase},
+		"the approval is of another kind":         {resign(func(a *event.Approval) { a.Kind = "correction" }), approval.WrongKind},
+		"the writer approves":                     {resign(func(a *event.Approval) { a.Approver = "writer" }), approval.WriterApproved},
+		"an analyst approves":                     {resign(func(a *event.Approval) { a.Role = "analyst" }), approval.RoleNotAllowed},
 		"one enters another's approval": {func(r *rig) {
 			r.say("mallory", r.sign(r.approval("email")))
 			r.say("dora", order("o1", "email"))
-		}, RefusedApprover},
+		}, approval.ApproverMismatch},
 		"a channel that was not approved": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			r.say("dora", order("o1", "email", "sms"))
-		}, RefusedChannel},
-		"a text that was not approved": {resign(func(a *event.Approval) { a.Texts = a.Texts[1:] }), RefusedText},
+		}, approval.ChannelUnknown},
+		"a text that was not approved": {resign(func(a *event.Approval) { a.Texts = a.Texts[1:] }), approval.TextMissing},
 		"a service orders straight on the bus": {func(r *rig) {
 			r.say("lex", r.sign(r.approval("email")))
 			c, err := r.desk.Load(r.t.Context(), testOrg, testCase)
@@ -125,7 +126,7 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 			if _, err := r.desk.Append(r.t.Context(), testOrg, testCase, c.Seq, e); err != nil {
 				r.t.Fatal(err)
 			}
-		}, RefusedOrderedBy},
+		}, approval.OrderedBy},
 		"the organisation has no contact point": {func(r *rig) {
 			o, err := r.orgs.Get(testOrg)
 			if err != nil {
@@ -133,7 +134,7 @@ func TestUnapprovedWordingIsNeverSent(t *testing.T) {
 			}
 			o.Contact = nil
 			r.approveAndOrder("email")
-		}, RefusedContactPoint},
+		}, approval.ContactPoint},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -87,8 +87,12 @@ func testPeople(n int) []person.Contact {
 
 func newRig(t testing.TB, people []person.Contact, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, nats: bustest.Start(t), people: &crowd{list: people}, cfg: change, logs: &bytes.Buffer{}}
-	r.db = sqldbtest.SQLite(t)
+	return newRigOn(t, sqldbtest.SQLite(t), people, change)
+}
+
+func newRigOn(t testing.TB, db *sqldb.DB, people []person.Contact, change func(*Config)) *rig {
+	t.Helper()
+	r := &rig{db: db, t: t, nats: bustest.Start(t), people: &crowd{list: people}, cfg: change, logs: &bytes.Buffer{}}
 	r.makeKeys()
 	r.makeOrganisation()
 	r.startSandbox()
