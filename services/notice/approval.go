@@ -12,7 +12,9 @@ import (
 // against the case is package approval, which auditors use as well.
 type Refusal = approval.Refusal
 
-func refuse(reason, format string, args ...any) *Refusal { return approval.Refuse(reason, format, args...) }
+func refuse(reason, format string, args ...any) *Refusal {
+	return approval.Refuse(reason, format, args...)
+}
 
 // textFor returns the approved text for an audience, channel and language: the
 // language itself, a text in its base language, the organisation's language for

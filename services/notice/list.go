@@ -32,7 +32,12 @@ func (s *Service) list(ctx context.Context) {
 			s.log.ErrorContext(ctx, "planning: cannot read plans", "error", err)
 		}
 		for _, p := range plans {
-			if err := s.listPlan(ctx, p); err != nil && ctx.Err() == nil && !errors.Is(err, errLost) {
+			err := s.listPlan(ctx, p)
+			if errors.Is(err, bus.ErrNobodyAnswers) { // scope is starting or away
+				s.log.InfoContext(ctx, "planning waits for scope", "org", p.org, "case", p.caseID, "order", p.order)
+				continue
+			}
+			if err != nil && ctx.Err() == nil && !errors.Is(err, errLost) {
 				s.log.ErrorContext(ctx, "planning stopped; will try again", "org", p.org, "case", p.caseID, "order", p.order, "error", err)
 			}
 		}

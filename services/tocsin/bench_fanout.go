@@ -231,7 +231,8 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 	began := time.Now()
 	killed := 0
 	for killed < f.Kill {
-		pause := time.Duration(50+rand.IntN(700)) * time.Millisecond
+		// Short lives, so that the kills fall into the sending and not after it.
+		pause := time.Duration(20+rand.IntN(180)) * time.Millisecond
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
