@@ -60,6 +60,25 @@ type Approval struct {
 	ApprovedAt time.Time `json:"approved_at"`
 	// Policy names the organisation's approval policy under which this yes counts.
 	Policy string `json:"policy,omitempty"`
+	// Terms are the rules of that policy, so that the record can be verified
+	// without the organisation's settings.
+	Terms *ApprovalTerms `json:"terms,omitempty"`
+	// Reads are the languages of the texts that the approver is marked able to
+	// read, as BCP 47 tags.
+	Reads []string `json:"reads,omitempty"`
+}
+
+// ApprovalTerms are an organisation's rules for approving, as they were when a
+// yes was given.
+type ApprovalTerms struct {
+	// Eyes is how many different people besides the writers must say yes.
+	Eyes int `json:"eyes"`
+	// Roles may approve.
+	Roles []string `json:"roles"`
+	// ReadersOnly demands a yes from a reader of every text's language.
+	ReadersOnly bool `json:"readers_only,omitempty"`
+	// OnePerson is the explicit policy of a one-person organisation.
+	OnePerson bool `json:"one_person,omitempty"`
 }
 
 // ApprovedText is one text of an approval.

@@ -285,6 +285,7 @@ func checkApproval(org *organisation.Organisation, who User, c *casefile.Case, r
 		Org: c.Org, Case: c.Number, Kind: read.Kind, Texts: p.Texts, SheetDigest: p.SheetDigest,
 		Revision: p.Revision, ScopeDigest: p.ScopeDigest, Channels: slices.Sorted(slices.Values(read.Channels)), Duties: p.Duties,
 		ValidFrom: now, ValidUntil: until, Approver: who.ID, ApprovedAt: now, Policy: policyName(org.Approval),
+		Terms: termsOf(org.Approval), Reads: readBy(who, p.Texts),
 	}, bad.or()
 }
 

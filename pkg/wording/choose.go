@@ -1,0 +1,28 @@
+package wording
+
+import (
+	"strings"
+
+	"tocsin.dev/pkg/event"
+)
+
+// Choose returns which of several texts a reader of a language gets on a text
+// channel ("email", "sms", "letter", "page"): the text in exactly that
+// language, or one in its base language ("en-GB" for "en-AU"), the first by tag
+// if there are several. There is no other fall-back.
+func Choose(keys []event.TextKey, audience, channel, language string) (event.TextKey, bool) {
+	base, _, _ := strings.Cut(language, "-")
+	var found event.TextKey
+	for _, k := range keys {
+		if k.Audience != audience || k.Channel != channel {
+			continue
+		}
+		if k.Language == language {
+			return k, true
+		}
+		if have, _, _ := strings.Cut(k.Language, "-"); have == base && (found.Language == "" || k.Language < found.Language) {
+			found = k
+		}
+	}
+	return found, found.Language != ""
+}
