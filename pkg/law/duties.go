@@ -110,7 +110,7 @@ func (x *run) duty(rule *Rule, code string, reasons bool) *Duty {
 		return d // nil while it is being computed
 	}
 	e := x.at(code)
-	if probe := (work{env: e, rule: rule}); !reasons && probe.gate(false) != "" {
+	if !reasons && e.gate(rule, false) != "" {
 		x.memo[key] = x.notOwed
 		return x.notOwed
 	}
@@ -144,7 +144,7 @@ type work struct {
 func (w *work) run(reasons bool) *Duty {
 	w.d = w.frame(w.rule, w.here)
 	if reasons {
-		if w.d.NotApplicableBecause = w.gate(true); !w.d.Applies() {
+		if w.d.NotApplicableBecause = w.gate(w.rule, true); !w.d.Applies() {
 			return &w.d
 		}
 	}
@@ -156,34 +156,34 @@ func (w *work) run(reasons bool) *Duty {
 }
 
 // gate returns why the duty does not arise here, or "".
-func (w *work) gate(reasons bool) string {
-	if why := w.validity(); why != "" {
+func (e *env) gate(rule *Rule, reasons bool) string {
+	if why := e.validity(&rule.Common.Valid); why != "" {
 		return why
 	}
-	o := &w.rule.Common.OwedBy
-	if o.Role != "" && !w.hasRole(o.Role) {
+	o := &rule.Common.OwedBy
+	if o.Role != "" && !e.hasRole(o.Role) {
 		return "owed by a " + o.Role + " only"
 	}
-	if len(o.Kind) > 0 && (kindLeaf{o.Kind}).eval(w.env) == No {
+	if len(o.Kind) > 0 && (kindLeaf{o.Kind}).eval(e) == No {
 		return "owed only by: " + strings.Join(o.Kind, ", ")
 	}
-	if w.rule.gate != nil && w.rule.gate.eval(w.env) == No {
+	if rule.gate != nil && rule.gate.eval(e) == No {
 		if !reasons {
 			return quiet
 		}
-		return w.whyNot(w.rule.gate)
+		return e.whyNot(rule.gate)
 	}
-	for _, list := range [][]Exemption{w.rule.regimeExcept, w.rule.Except} {
+	for _, list := range [][]Exemption{rule.regimeExcept, rule.Except} {
 		for i := range list {
-			if list[i].When.expr.eval(w.env) == Yes {
-				return w.exempt(&list[i])
+			if list[i].When.expr.eval(e) == Yes {
+				return exempt(&list[i])
 			}
 		}
 	}
 	return ""
 }
 
-func (w *work) exempt(x *Exemption) string {
+func exempt(x *Exemption) string {
 	s := "exempt: " + x.Because
 	if x.Citation != "" {
 		s += " (" + x.Citation + ")"
@@ -198,17 +198,17 @@ func (w *work) exempt(x *Exemption) string {
 }
 
 // whyNot names the first part of a condition that is not met, with the fact behind it.
-func (w *work) whyNot(x expr) string {
+func (e *env) whyNot(x expr) string {
 	if and, ok := x.(andExpr); ok {
 		for _, y := range and {
-			if y.eval(w.env) == No {
-				return w.whyNot(y)
+			if y.eval(e) == No {
+				return e.whyNot(y)
 			}
 		}
 	}
 	var facts []string
 	x.leaves(func(l leaf) {
-		if f := l.fact(w.env); !slices.Contains(facts, f) {
+		if f := l.fact(e); !slices.Contains(facts, f) {
 			facts = append(facts, f)
 		}
 	})
@@ -216,14 +216,14 @@ func (w *work) whyNot(x expr) string {
 }
 
 // reference is the instant whose law governs the case: when the breach came to light.
-func (w *work) reference() (time.Time, bool) {
+func (e *env) reference() (time.Time, bool) {
 	for _, kind := range []string{"aware", "discovered", "detected", "informed"} {
-		if ev, ok := w.event(kind); ok {
+		if ev, ok := e.event(kind); ok {
 			return ev.At, true
 		}
 	}
 	var at time.Time
-	for _, list := range w.events {
+	for _, list := range e.events {
 		for _, ev := range list {
 			if at.IsZero() || ev.At.Before(at) {
 				at = ev.At
@@ -231,21 +231,20 @@ func (w *work) reference() (time.Time, bool) {
 		}
 	}
 	if at.IsZero() {
-		at = w.asOf
+		at = e.asOf
 	}
 	return at, !at.IsZero()
 }
 
-func (w *work) validity() string {
-	v := &w.rule.Common.Valid
-	ref, ok := w.reference()
+func (e *env) validity(v *Validity) string {
+	ref, ok := e.reference()
 	if !ok {
 		if !v.Until.IsZero() {
 			return "this version ended on " + v.Until.String()
 		}
 		return ""
 	}
-	d := dayOf(ref.In(w.here.loc))
+	d := dayOf(ref.In(e.here.loc))
 	if !v.From.IsZero() && d < v.From.day {
 		return "not in force on " + d.String() + ": holds from " + v.From.String()
 	}
@@ -271,7 +270,7 @@ func (w *work) trigger() {
 	if !c.Valid.From.IsZero() {
 		text += " since " + c.Valid.From.String()
 	}
-	s := Step{Kind: "rule", Text: text, Cite: c.Citation}
+	s := Step{Kind: "rule", Text: text, Cite: c.Citation, Steps: make([]Step, 0, 8)}
 	if w.rule.gate != nil {
 		sure := w.rule.gate.eval(w.env)
 		seen := make([]string, 0, 8)
