@@ -12,67 +12,151 @@ import (
 
 // Of returns the duties that apply to the case as of now, in the engine's order.
 func Of(rules *law.Rules, org *organisation.Organisation, c *casefile.Case, now time.Time) []event.Duty {
+	facts := Facts(org, c)
+	settled := settledDuties(rules, org, c, facts, now)
 	var out []event.Duty
-	for _, d := range rules.Duties(Facts(org, c), now) {
-		if d.Applies() {
-			out = append(out, journalDuty(d))
+	for _, d := range rules.Duties(facts, now) {
+		if !d.Applies() {
+			continue
 		}
+		j := journalDuty(&d)
+		if settled != nil {
+			if due, stands := settled[d.ID]; !stands || !sameInstant(due, d.Due) {
+				j.Provisional = provisional(Undecided(org, c))
+			}
+		}
+		out = append(out, j)
 	}
 	return out
 }
 
-// WhyNot says in one line why a duty that was open no longer applies.
-func WhyNot(rules *law.Rules, org *organisation.Organisation, c *casefile.Case, now time.Time, id string) string {
-	for _, d := range rules.DutiesWith(Facts(org, c), now, law.Options{NotApplicable: true}) {
-		if d.ID == id && !d.Applies() {
-			return d.NotApplicableBecause
-		}
+// settledDuties returns what is due whichever candidate place of establishment
+// a person decides for; nil if nothing is undecided.
+func settledDuties(rules *law.Rules, org *organisation.Organisation, c *casefile.Case, f law.Facts, now time.Time) map[string]*time.Time {
+	candidates := Undecided(org, c)
+	if len(candidates) < 2 {
+		return nil
 	}
-	return "the facts no longer lead to it"
+	var settled map[string]*time.Time
+	for _, place := range candidates {
+		f.Organisation.Establishments = []law.Establishment{{Jurisdiction: place, Main: true}}
+		here := map[string]*time.Time{}
+		for _, d := range rules.Duties(f, now) {
+			before, stands := settled[d.ID]
+			if d.Applies() && (settled == nil || stands && sameInstant(before, d.Due)) {
+				here[d.ID] = d.Due
+			}
+		}
+		settled = here
+	}
+	return settled
 }
 
-// WhyChanged says in one line what moved a duty: the due instants before and
-// after, and the newest statement that a person made.
+func sameInstant(a, b *time.Time) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.Equal(*b))
+}
+
+// WhyNot says in one line, by duty id, why open duties no longer apply.
+func WhyNot(rules *law.Rules, org *organisation.Organisation, c *casefile.Case, now time.Time, ids ...string) map[string]string {
+	why := map[string]string{}
+	if len(ids) == 0 {
+		return why
+	}
+	reasons := map[string]string{}
+	for _, d := range rules.DutiesWith(Facts(org, c), now, law.Options{NotApplicable: true}) {
+		reasons[d.ID] = d.NotApplicableBecause
+		if reasons[d.Rule] == "" {
+			reasons[d.Rule] = d.NotApplicableBecause
+		}
+	}
+	for _, id := range ids {
+		switch rule := c.Duties[id].Rule; {
+		case reasons[id] != "":
+			why[id] = reasons[id]
+		case len(rules.Rule(rule)) == 0:
+			why[id] = "the rules hold no " + rule + " any more"
+		case reasons[rule] != "":
+			why[id] = reasons[rule]
+		default:
+			why[id] = "the facts no longer lead to it"
+		}
+	}
+	return why
+}
+
+// WhyChanged says in one line what moved a duty and why: the due instants
+// before and after, and the first thing in which the two derivations differ.
 func WhyChanged(c *casefile.Case, was, is event.Duty) string {
+	before, after := lawDuty(&was), lawDuty(&is)
+	if changes := law.Changes([]law.Duty{before}, []law.Duty{after}); len(changes) == 1 && (changes[0].Kind != "restated") {
+		return clip(changes[0].Line)
+	}
 	what := "its reasons changed"
 	switch {
-	case was.Due != nil && is.Due != nil && !was.Due.Equal(*is.Due):
-		what = fmt.Sprintf("due moved from %s to %s", stamp(*was.Due), stamp(*is.Due))
-	case was.Due == nil && is.Due != nil:
-		what = "now due at " + stamp(*is.Due)
-	case was.Due != nil && is.Due == nil:
-		what = "no longer due at a fixed instant"
 	case was.Version != is.Version:
 		what = "the rule changed from version " + was.Version + " to " + is.Version
+	case was.Effect != is.Effect || was.Status != is.Status:
+		what = "it is now " + is.Status + " and was " + was.Status
+	case was.Provisional != is.Provisional && is.Provisional == "":
+		what = "no longer provisional"
+	case was.Provisional != is.Provisional:
+		what = "now provisional: " + is.Provisional
+	case was.Suspended != is.Suspended && is.Suspended == "":
+		what = "the hold was lifted"
+	case len(was.Assumed) > len(is.Assumed):
+		what = "it rests on fewer assumptions"
+	case len(was.Readings) != len(is.Readings):
+		what = "its readings changed"
 	}
 	if why := newest(c); why != "" {
-		return what + ", after " + why
+		what += ", after " + why
 	}
-	return what
+	return clip(what)
+}
+
+// clip keeps a line within what a page and an event can carry.
+func clip(line string) string {
+	const longest = 1000
+	if r := []rune(line); len(r) > longest {
+		return string(r[:longest-1]) + "…"
+	}
+	return line
 }
 
 // newest names the latest thing in the case that can move a duty.
 func newest(c *casefile.Case) string {
 	var at time.Time
 	why := ""
-	if n := len(c.FactHistory); n > 0 {
-		f := c.FactHistory[n-1]
-		at, why = f.StatedAt, fmt.Sprintf("%s was stated as %q", f.Key, f.Value)
+	for _, f := range c.FactHistory {
+		if IsLaw(f.Key) {
+			at, why = f.StatedAt, fmt.Sprintf("%s was stated as %q", f.Key, f.Value)
+		}
 	}
 	if c.Risk != nil && c.RiskAt.After(at) {
 		at, why = c.RiskAt, "the risk was assessed as "+string(c.Risk.Level)
 	}
 	if s := c.Latest(); s != nil && s.SealedAt.After(at) {
-		why = fmt.Sprintf("revision %d of the list was sealed with %d people", s.Revision, s.People)
+		at, why = s.SealedAt, fmt.Sprintf("revision %d of the list was sealed with %d people", s.Revision, s.People)
 	}
 	return why
 }
 
-func stamp(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
+// effect says how far a duty binds.
+func effect(d *law.Duty) string {
+	switch {
+	case d.Binding:
+		return ""
+	case d.Status == law.Proposed || d.Status == law.Adopted:
+		return event.EffectInformation
+	case d.Status == law.Guidance:
+		return event.EffectAdvice
+	}
+	return event.EffectGuide
+}
 
-func journalDuty(d law.Duty) event.Duty {
+func journalDuty(d *law.Duty) event.Duty {
 	out := event.Duty{
-		ID: d.ID, Rule: d.Rule, Version: d.Version, Jurisdiction: d.Jurisdiction,
+		ID: d.ID, Rule: d.Rule, Version: d.Version, Jurisdiction: d.Jurisdiction, Effect: effect(d),
 		Status: string(d.Status), Hardness: string(d.Hardness), Title: d.Title, To: d.To.Name, ToKind: d.To.Kind, Citation: d.Citation,
 		Due: d.Due, DueLocal: d.DueLocal, Zone: d.Zone, Standard: d.Standard, Pending: d.Pending, Stage: d.Stage,
 		Assumed: d.Assumed, Doubts: d.Doubts, Confidence: d.Source.Confidence, Derivation: steps(d.Derivation),
@@ -91,9 +175,36 @@ func journalDuty(d law.Duty) event.Duty {
 }
 
 func steps(in []law.Step) []event.Step {
-	var out []event.Step
-	for _, s := range in {
-		out = append(out, event.Step{Kind: s.Kind, Text: s.Text, At: s.At, Cite: s.Cite, Steps: steps(s.Steps)})
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]event.Step, len(in))
+	for i, s := range in {
+		out[i] = event.Step{Kind: s.Kind, Text: s.Text, At: s.At, Cite: s.Cite, Steps: steps(s.Steps)}
+	}
+	return out
+}
+
+// lawDuty returns so much of the engine's duty as a comparison needs.
+func lawDuty(d *event.Duty) law.Duty {
+	out := law.Duty{ID: d.ID, Rule: d.Rule, Version: d.Version, Status: law.Status(d.Status), Title: d.Title, Due: d.Due, DueLocal: d.DueLocal,
+		Standard: d.Standard, Pending: d.Pending, Derivation: lawSteps(d.Derivation)}
+	if d.Suspended != "" {
+		out.Suspended = &law.Suspension{By: d.Suspended}
+	}
+	for _, s := range d.Derivation {
+		if s.Kind == "anchor" && s.At != nil {
+			out.Anchor = s.At
+			break
+		}
+	}
+	return out
+}
+
+func lawSteps(in []event.Step) []law.Step {
+	out := make([]law.Step, len(in))
+	for i, s := range in {
+		out[i] = law.Step{Kind: s.Kind, Text: s.Text, At: s.At, Cite: s.Cite, Steps: lawSteps(s.Steps)}
 	}
 	return out
 }

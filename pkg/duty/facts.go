@@ -1,14 +1,9 @@
-// Package duty stands between a case and the law: it turns what the journal
-// knows into law.Facts, asks the engine, and turns the engine's answer into
-// the duties that the journal carries. It is pure, so that the deadline
-// service, the desk's check page and an auditor get the same duties from the
-// same entries.
 package duty
 
 import (
+	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,34 +13,21 @@ import (
 	"tocsin.dev/pkg/organisation"
 )
 
-// Keys of event.FactStated that the law reads. The part after the dot is a
-// word of the law's vocabulary (law.Vocabulary), such as "event.detected",
-// "breach.confidentiality", "flag.ransomware" or "data.encrypted".
+// awareKind and detectedKind are the events of the law's vocabulary that a
+// declaration and a linked alert state.
 const (
-	keyEvent   = "event."
-	keyBreach  = "breach."
-	keyTest    = "test."
-	keyFlag    = "flag."
-	keyFinding = "finding."
-	keyCount   = "count."
-	keyKind    = "kind."
-	keyHold    = "hold."
-	// keyLead names the lead authority once a person has decided it.
-	keyLead = "lead_authority"
-	// keyEstablished names a place of establishment once a person has decided it.
-	keyEstablished = "established"
+	awareKind    = "aware"
+	detectedKind = "detected"
 )
 
-// awareKind is the event of the law's vocabulary that a declaration states.
-const awareKind = "aware"
-
 // Facts returns what the case and the organisation say, in the law's words.
+// A statement that cannot be read counts as not made; Check refuses it before.
 func Facts(org *organisation.Organisation, c *casefile.Case) law.Facts {
 	f := law.Facts{
-		Organisation: profile(org, c),
+		Organisation: profile(org),
 		Breach:       map[string]law.Answer{}, Tests: map[string]law.Answer{}, Flags: map[string]law.Answer{},
-		Findings: map[string]law.Determination{}, Counts: map[string]law.Count{},
-		People: people(c), Submissions: submissions(c),
+		Findings: map[string]law.Determination{}, Counts: map[string]law.Count{}, StatedBy: map[string]string{},
+		People: people(c), Submissions: submissions(c), Data: data(c),
 	}
 	if c.Declared != nil {
 		f.Roles = []string{c.Declared.Role}
@@ -57,54 +39,87 @@ func Facts(org *organisation.Organisation, c *casefile.Case) law.Facts {
 	if c.Risk != nil {
 		f.Risk = law.Risk{Level: string(c.Risk.Level), By: c.RiskBy.Role}
 	}
+	counted(&f, c.Latest())
+	detected(&f, c)
 	for _, fact := range c.FactHistory {
-		addEvent(&f, fact)
+		stateEvent(&f, fact)
+		stateHold(&f, fact)
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.Facts)) {
-		addFact(&f, key, c.Facts[key])
+		state(&f, key, c.Facts[key])
 	}
-	f.Data = data(c)
+	if len(f.Organisation.Establishments) == 0 {
+		// Undecided: every candidate counts, so that the strictest due instant shows.
+		for _, place := range org.Law.Candidates {
+			f.Organisation.Establishments = append(f.Organisation.Establishments, law.Establishment{Jurisdiction: place})
+		}
+	}
 	return f
 }
 
-func profile(org *organisation.Organisation, c *casefile.Case) law.Organisation {
-	p := law.Organisation{Name: org.Name, LeadAuthority: org.Law.LeadAuthority, Zone: org.Zone}
+// Undecided names the candidate places of establishment between which nobody has decided yet.
+func Undecided(org *organisation.Organisation, c *casefile.Case) []string {
+	if _, decided := c.Facts[keyEstablished]; decided || len(org.Law.Establishments) > 0 {
+		return nil
+	}
+	return org.Law.Candidates
+}
+
+func profile(org *organisation.Organisation) law.Organisation {
+	p := law.Organisation{Name: org.Name, LeadAuthority: org.Law.LeadAuthority, Zone: org.Zone, Unsure: slices.Clone(org.Law.Unsure)}
 	for _, e := range org.Law.Establishments {
 		p.Establishments = append(p.Establishments, law.Establishment{Jurisdiction: e.Place, Main: e.Main})
 	}
 	for _, k := range org.Law.Kinds {
-		if k != "controller" && k != "processor" {
+		if k != "controller" && k != "processor" { // roles, which each case states for itself
 			p.Kinds = append(p.Kinds, law.Kind{Kind: k})
-		}
-	}
-	if lead, ok := c.Facts[keyLead]; ok {
-		p.LeadAuthority = lead.Value
-	}
-	if place, ok := c.Facts[keyEstablished]; ok {
-		p.Establishments = []law.Establishment{{Jurisdiction: place.Value, Main: true}}
-	} else if len(p.Establishments) == 0 {
-		// Undecided: every candidate counts, so the strictest due instant shows.
-		for _, place := range org.Law.Candidates {
-			p.Establishments = append(p.Establishments, law.Establishment{Jurisdiction: place})
 		}
 	}
 	return p
 }
 
 // people returns the counts of the newest sealed list. Before there is one,
-// all counts are unknown, which the law reads towards the duty.
+// all counts are unknown, which the law reads towards the duty. People whose
+// place nobody knows may live in any place of the list, so they widen its counts.
 func people(c *casefile.Case) law.People {
 	latest := c.Latest()
 	if latest == nil {
 		return law.People{}
 	}
 	p := law.People{Total: law.Exactly(int(latest.People)), ByJurisdiction: map[string]law.Count{}}
+	nowhere := int(latest.Counts.Jurisdictions["unknown"])
 	for place, n := range latest.Counts.Jurisdictions {
 		if place != "unknown" {
-			p.ByJurisdiction[place] = law.Exactly(int(n))
+			p.ByJurisdiction[place] = law.Count{Known: true, Min: int(n), Max: int(n) + nowhere}
 		}
 	}
 	return p
+}
+
+// counted takes over what a sealed list counts beside places.
+func counted(f *law.Facts, latest *casefile.Sealed) {
+	if latest == nil {
+		return
+	}
+	if classes := latest.Counts.AgeClasses; classes != nil {
+		minors, unknown := int(classes["minor"]), int(classes["unknown"]+classes[""])
+		f.Counts["minors"] = law.Count{Known: true, Min: minors, Max: minors + unknown}
+	}
+	f.Counts["unreachable"] = law.Exactly(int(latest.Counts.Channels["none"]))
+}
+
+// detected states when the earliest linked alert was detected. No person has decided it.
+func detected(f *law.Facts, c *casefile.Case) {
+	var first *event.AlertLinked
+	for _, id := range slices.Sorted(maps.Keys(c.Linked)) {
+		if a := c.Linked[id]; a.DetectedAt != nil && (first == nil || a.DetectedAt.Before(*first.DetectedAt)) {
+			first = &a
+		}
+	}
+	if first != nil {
+		f.Events = append(f.Events, law.Event{ID: "alert", Kind: detectedKind, At: *first.DetectedAt, KnownSince: first.ReceivedAt,
+			StatedBy: event.Intake, Source: "alert " + first.Alert, Unsettled: true})
+	}
 }
 
 func submissions(c *casefile.Case) []law.Submission {
@@ -117,10 +132,10 @@ func submissions(c *casefile.Case) []law.Submission {
 	return out
 }
 
-// addEvent states an instant. Every statement is kept, so that a correction
-// stands beside what it corrects.
-func addEvent(f *law.Facts, fact casefile.Fact) {
-	kind, ok := strings.CutPrefix(fact.Key, keyEvent)
+// stateEvent states an instant. Every statement is kept: it corrects the one
+// before it, whatever either says about when it was known.
+func stateEvent(f *law.Facts, fact casefile.Fact) {
+	kind, place, ok := cut(fact.Key, keyEvent)
 	if !ok {
 		return
 	}
@@ -128,59 +143,154 @@ func addEvent(f *law.Facts, fact casefile.Fact) {
 	if err != nil {
 		return
 	}
-	f.Events = append(f.Events, law.Event{
-		ID: fact.EventID, Kind: kind, At: at, Zone: fact.Zone, KnownSince: fact.KnownSince, StatedBy: fact.StatedBy.Role, Why: fact.Note,
+	e := law.Event{ID: fact.EventID, Kind: kind, At: at, Zone: fact.Zone, KnownSince: fact.KnownSince,
+		StatedBy: fact.StatedBy.Role, Why: fact.Note, Jurisdiction: place}
+	for _, old := range slices.Backward(f.Events) {
+		if old.Kind == kind && old.Jurisdiction == place {
+			e.Corrects = old.ID
+			break
+		}
+	}
+	f.Events = append(f.Events, e)
+}
+
+// stateHold reads one statement about a hold. "yes", a form ("written", "oral")
+// or "granted" begins it at TrueSince, or at KnownSince if that was not said;
+// "requested" asks for it only; "released" ends it at TrueSince; "no" says that
+// there never was one. A form may be followed by "until" and an instant. What
+// is stated again while the hold is on corrects it.
+func stateHold(f *law.Facts, fact casefile.Fact) {
+	kind, place, ok := cut(fact.Key, keyHold)
+	if !ok {
+		return
+	}
+	word, until, err := parseHold(fact.Value)
+	if err != nil {
+		return
+	}
+	at := fact.KnownSince
+	if fact.TrueSince != nil {
+		at = *fact.TrueSince
+	}
+	var where []string
+	if place != "" {
+		where = []string{place}
+	}
+	last := slices.IndexFunc(f.Holds, func(h law.Hold) bool {
+		return h.Kind == kind && h.Released.IsZero() && slices.Equal(h.Jurisdictions, where)
 	})
+	switch {
+	case word == "released":
+		if last >= 0 {
+			f.Holds[last].Released = at
+		}
+		return
+	case last >= 0: // corrected, granted, or withdrawn
+		f.Holds = slices.Delete(f.Holds, last, last+1)
+	}
+	if word == "no" {
+		return
+	}
+	h := law.Hold{ID: fact.EventID, Kind: kind, From: at, Until: until, Form: word, Granted: new(word != "requested"),
+		Jurisdictions: where, KnownSince: fact.KnownSince, StatedBy: fact.StatedBy.Role}
+	if word == "yes" || word == "granted" || word == "requested" {
+		h.Form = "written"
+	}
+	f.Holds = append(f.Holds, h)
 }
 
-func addFact(f *law.Facts, key string, fact casefile.Fact) {
+// state reads the statement in force for a key that is neither an event nor a hold.
+func state(f *law.Facts, key string, fact casefile.Fact) {
+	if organisational(&f.Organisation, key, fact.Value) {
+		return
+	}
 	prefix, name, _ := strings.Cut(key, ".")
-	switch prefix + "." {
-	case keyBreach:
-		f.Breach[name] = answer(fact.Value)
-	case keyTest:
-		f.Tests[name] = answer(fact.Value)
-	case keyFlag:
-		f.Flags[name] = answer(fact.Value)
-	case keyFinding:
-		f.Findings[name] = law.Determination{Value: answer(fact.Value), By: fact.StatedBy.Role, At: fact.StatedAt, Evidence: []string{"written"}}
-	case keyCount:
-		if n, err := strconv.Atoi(fact.Value); err == nil {
-			f.Counts[name] = law.Exactly(n)
+	answers := map[string]map[string]law.Answer{keyBreach: f.Breach, keyTest: f.Tests, keyFlag: f.Flags}[prefix+"."]
+	switch {
+	case answers != nil:
+		if a, err := parseAnswer(fact.Value); err == nil {
+			answers[name] = a
+			f.StatedBy[name] = fact.StatedBy.Role
 		}
-	case keyKind:
-		if answer(fact.Value) == law.Yes {
-			f.Organisation.Kinds = append(f.Organisation.Kinds, law.Kind{Kind: name})
+	case prefix+"." == keyFinding:
+		name, place, _ := cut(key, keyFinding)
+		a, evidence, err := parseFinding(fact.Value)
+		if _, general := f.Findings[name]; err != nil || place != "" && general {
+			return
 		}
-	case keyHold:
-		if h, ok := hold(name, fact); ok {
-			f.Holds = append(f.Holds, h)
+		d := law.Determination{Value: a, By: fact.StatedBy.Role, At: fact.StatedAt, Evidence: evidence}
+		if place != "" {
+			d.Jurisdictions = []string{place}
 		}
+		f.Findings[name] = d
+	case prefix+"." == keyCount:
+		if n, err := parseCount(fact.Value); err == nil {
+			f.Counts[name] = n
+		}
+	case key == keyRole:
+		if roles, err := parseRoles(fact.Value); err == nil {
+			f.Roles = roles
+		}
+	case key == keyAffected:
+		f.Affected = codes(fact.Value)
 	}
 }
 
-// hold reads a hold: the fact "hold.<kind>" is "yes" from TrueSince on, and
-// "released" from the TrueSince of the later statement on.
-func hold(kind string, fact casefile.Fact) (law.Hold, bool) {
-	if fact.TrueSince == nil {
-		return law.Hold{}, false
+// organisational reads what a person decided about the organisation itself.
+func organisational(p *law.Organisation, key, value string) bool {
+	prefix, name, _ := strings.Cut(key, ".")
+	switch {
+	case prefix+"." == keyKind:
+		p.Kinds = slices.DeleteFunc(slices.Clone(p.Kinds), func(k law.Kind) bool { return k.Kind == name })
+		p.Unsure = slices.DeleteFunc(slices.Clone(p.Unsure), func(k string) bool { return k == name })
+		switch a, err := parseAnswer(value); {
+		case err != nil || a == law.Unknown:
+			p.Unsure = append(p.Unsure, name)
+		case a == law.Yes:
+			p.Kinds = append(p.Kinds, law.Kind{Kind: name})
+		}
+	case prefix+"." == keySize:
+		if n, err := parseCount(value); err == nil {
+			if p.Size == nil {
+				p.Size = map[string]law.Count{}
+			}
+			p.Size[name] = n
+		}
+	case key == keyLead:
+		p.LeadAuthority = strings.TrimSpace(value)
+	case key == keyEstablished:
+		p.Establishments = nil
+		for i, place := range codes(value) {
+			p.Establishments = append(p.Establishments, law.Establishment{Jurisdiction: place, Main: i == 0})
+		}
+	default:
+		return false
 	}
-	h := law.Hold{ID: fact.EventID, Kind: kind, From: *fact.TrueSince, Form: "written", KnownSince: fact.KnownSince, StatedBy: fact.StatedBy.Role}
-	if fact.Value == "released" {
-		h.Released = *fact.TrueSince
-	}
-	return h, true
+	return true
 }
 
-// data returns what was exposed: the categories of the sealed list where there
-// is one, else those suspected at declaration, with the stated protection.
+// data returns what was exposed: what a person stated, else the categories of
+// the sealed list where there is one, else those suspected at declaration;
+// with the stated protection.
 func data(c *casefile.Case) []law.DataGroup {
+	protection := func(name string) law.Answer {
+		a, _ := parseAnswer(c.Facts[keyData+name].Value)
+		return a
+	}
 	g := law.DataGroup{
-		Encrypted: answer(c.Facts["data.encrypted"].Value), KeySafe: answer(c.Facts["data.key_safe"].Value),
-		Redacted: answer(c.Facts["data.redacted"].Value), Public: answer(c.Facts["data.public"].Value),
-		Form: c.Facts["data.form"].Value,
+		Encrypted: protection("encrypted"), KeySafe: protection("key_safe"), Redacted: protection("redacted"), Public: protection("public"),
+		Form: c.Facts[keyData+"form"].Value,
+	}
+	encrypted, keySafe := exposed(c.Exposure)
+	if _, stated := c.Facts[keyData+"encrypted"]; !stated {
+		g.Encrypted = encrypted
+	}
+	if _, stated := c.Facts[keyData+"key_safe"]; !stated {
+		g.KeySafe = keySafe
 	}
 	switch latest := c.Latest(); {
+	case c.Facts[keyData+"elements"].Value != "":
+		g.Elements = codes(c.Facts[keyData+"elements"].Value)
 	case latest != nil && len(latest.Counts.Categories) > 0:
 		g.Elements = slices.Sorted(maps.Keys(latest.Counts.Categories))
 	case c.Declared != nil && len(c.Declared.Categories) > 0:
@@ -191,14 +301,24 @@ func data(c *casefile.Case) []law.DataGroup {
 	return []law.DataGroup{g}
 }
 
-func answer(value string) law.Answer {
-	switch value {
-	case "yes", "true":
-		return law.Yes
-	case "no", "false":
-		return law.No
+// exposed returns the protection that the statement of exposure gives, if it
+// is the same for everything exposed.
+func exposed(x *casefile.Statement) (encrypted, keySafe law.Answer) {
+	if x == nil || len(x.Exposures) == 0 {
+		return law.Unknown, law.Unknown
 	}
-	return law.Unknown
+	for _, e := range x.Exposures {
+		if e.Protection != x.Exposures[0].Protection {
+			return law.Unknown, law.Unknown
+		}
+	}
+	switch x.Exposures[0].Protection {
+	case "encrypted_key_safe":
+		return law.Yes, law.Yes
+	case "encrypted_key_lost":
+		return law.Yes, law.No
+	}
+	return law.Unknown, law.Unknown
 }
 
 // Declaration returns the case as it would stand right after a declaration,
@@ -207,4 +327,9 @@ func Declaration(org string, declared event.CaseDeclared, now time.Time) *casefi
 	c := casefile.New()
 	c.Org, c.OpenedAt, c.ChangedAt, c.Status, c.Declared = org, now, now, casefile.StatusOpen, &declared
 	return &c
+}
+
+// provisional says in one line what an undecided establishment leaves open.
+func provisional(candidates []string) string {
+	return fmt.Sprintf("nobody has decided where the organisation is established (%s); the strictest counts until a person states it", strings.Join(candidates, ", "))
 }

@@ -134,6 +134,20 @@ func (rule *Rule) show(b *strings.Builder) {
 	}
 }
 
+// HoldKinds returns the kinds of hold that any rule knows, in order.
+func (r *Rules) HoldKinds() []string {
+	var out []string
+	for _, rule := range r.all {
+		for _, h := range rule.Common.Holds {
+			if !slices.Contains(out, h.Kind) {
+				out = append(out, h.Kind)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Affected is a case that a new rule package would touch.
 type Affected struct {
 	Case    string       `json:"case"`

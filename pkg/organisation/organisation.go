@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"sort"
 	"time"
 
@@ -41,6 +42,9 @@ type Organisation struct {
 	Approval        Approval `yaml:"approval" json:"approval"`
 	// ReminderHours are the hours before a due instant at which it reminds; the default is 48, 24, 12, 4, 1.
 	ReminderHours []int `yaml:"reminder_hours,omitempty" json:"reminder_hours,omitempty"`
+	// EscalateHours is how often a reminder is repeated that nobody acknowledges, within
+	// the last 24 hours before a due instant; the default is 4.
+	EscalateHours int `yaml:"escalate_hours,omitempty" json:"escalate_hours,omitempty"`
 	// AllowedLinks are the host names to which a notice may link.
 	AllowedLinks []string `yaml:"allowed_links,omitempty" json:"allowed_links,omitempty"`
 	// MailboxDomains are the domains of mailboxes whose logins the organisation
@@ -61,6 +65,8 @@ type Law struct {
 	// Kinds are the words of the rule records for what it is: "controller",
 	// "processor", "telecom-provider", "financial-entity", …
 	Kinds []string `yaml:"kinds" json:"kinds"`
+	// Unsure are kinds that nobody has decided yet; rules treat them as present and say so.
+	Unsure []string `yaml:"unsure,omitempty" json:"unsure,omitempty"`
 	// Candidates are jurisdictions that may apply while it is undecided where it is established.
 	Candidates []string `yaml:"candidates,omitempty" json:"candidates,omitempty"`
 }
@@ -182,6 +188,9 @@ func (o *Organisation) defaults() {
 	if len(o.ReminderHours) == 0 {
 		o.ReminderHours = []int{48, 24, 12, 4, 1}
 	}
+	if o.EscalateHours == 0 {
+		o.EscalateHours = 4
+	}
 	if o.Approval.ValidHours == 0 {
 		o.Approval.ValidHours = 72
 	}
@@ -204,6 +213,10 @@ func (o *Organisation) validate() error {
 		return errors.New("name is missing")
 	case o.Language == "":
 		return errors.New("language is missing: give the BCP 47 tag of its notices, such as en-GB")
+	case o.EscalateHours < 1 || o.EscalateHours > 24:
+		return fmt.Errorf("escalate_hours is %d; want 1 to 24", o.EscalateHours)
+	case slices.ContainsFunc(o.ReminderHours, func(h int) bool { return h < 1 || h > 24*90 }):
+		return fmt.Errorf("reminder_hours are %v; want hours from 1 to 2160", o.ReminderHours)
 	case len(o.Law.Kinds) == 0:
 		return errors.New("law.kinds is missing: say at least controller or processor")
 	}

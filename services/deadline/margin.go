@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/event"
 )
 
 // margins keeps the due instants of the open duties for the metric that
@@ -55,7 +56,7 @@ func (m *margins) register(provider metric.MeterProvider) error {
 func (m *margins) observe(c *casefile.Case) {
 	open := map[string]due{}
 	for id, d := range c.Duties {
-		if pending(d) && d.Due != nil && c.Status != casefile.StatusClosed {
+		if pending(d) && d.Due != nil && d.Effect != event.EffectInformation && c.Status != casefile.StatusClosed {
 			open[id] = due{at: *d.Due, rule: d.Rule}
 		}
 	}
