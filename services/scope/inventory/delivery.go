@@ -121,8 +121,12 @@ type Delivery struct {
 	sets     []uint32 // by mask index
 	termIDs  [2]map[string]uint16
 
-	rows     uint32 // ordinals given
-	records  *spill // part 0: attribute, length, record; in order of ordinal
+	rows uint32 // ordinals given
+	// records holds the rows, by the first byte of the hash of their identity:
+	// new people get their numbers in that order, so a part fills few chunks.
+	records  *spill
+	row      []byte // the last row, which may still get holdings
+	rowPart  int
 	index    [indexKinds]*spill
 	byRef    *spill // holdings that name a person by hash
 	byRow    *spill // holdings of the row with an ordinal
@@ -195,7 +199,7 @@ func (d *Delivery) open(ctx context.Context) error {
 	}
 	d.records, d.byRef, d.byRow = newSpill(dir), newSpill(dir), newSpill(dir)
 	for i := range d.index {
-		d.index[i] = newSpill(dir)
+		d.index[i] = newSmallSpill(dir)
 	}
 	d.Progress = func(string, float64) {}
 	for i, words := range [2][]string{d.head.terms.Jurisdictions, d.head.terms.Languages} {
@@ -314,20 +318,23 @@ func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	// attribute, length of record, record
-	d.buf = d.buf[:0]
+	if err := d.flushRow(); err != nil {
+		return 0, err
+	}
+	d.buf = binary.LittleEndian.AppendUint32(d.buf[:0], ordinal)
+	d.buf = append(d.buf, 0, 0)
 	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.jurisdiction)
 	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.language)
 	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.lastActive)
 	d.buf = append(d.buf, attr.class, attr.channels, 0, 0)
 	d.buf = p.encode(d.buf)
-	size := len(d.buf) - recordHead
+	size := len(d.buf) - rowHead - recordHead
 	if size > maxRecord {
 		d.Bad(at, "", fmt.Sprintf("the row holds %d bytes about one person; at most %d are kept", size, maxRecord))
 		return 0, errSkip
 	}
-	binary.LittleEndian.PutUint16(d.buf[8:], uint16(size))
-	identity, ok := d.identity(p, d.buf[recordHead:])
+	binary.LittleEndian.PutUint16(d.buf[rowHead+attributeSize:], uint16(size))
+	identity, ok := d.identity(p, d.buf[rowHead+recordHead:])
 	if !ok {
 		d.Bad(at, "", "nothing in this row says who it is about: give a person number, a name or an address")
 		return 0, errSkip
@@ -337,9 +344,7 @@ func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
 		d.report.Erased++
 		return 0, errSkip
 	}
-	if err := d.records.add(0, d.buf); err != nil {
-		return 0, err
-	}
+	d.row, d.rowPart = append(d.row[:0], d.buf...), int(identity[0])
 	if err := d.addIndex(byIdentity, identity, ordinal, 0, 0); err != nil {
 		return 0, err
 	}
@@ -369,8 +374,22 @@ func (d *Delivery) erased(p *Person) bool {
 	return known && int64(p.LastActive) <= at.Unix()/86400
 }
 
-// recordHead is the attribute and the length before a record in the spill.
-const recordHead = attributeSize + 2
+// A row in the spill is its ordinal u32, the number of its holdings u16, the
+// attribute, the length of the record u16, the record, and the holdings.
+const (
+	rowHead    = 4 + 2
+	recordHead = attributeSize + 2
+)
+
+// flushRow gives the last row away: it gets no more holdings.
+func (d *Delivery) flushRow() error {
+	if len(d.row) == 0 {
+		return nil
+	}
+	err := d.records.add(d.rowPart, d.row)
+	d.row = d.row[:0]
+	return err
+}
 
 // errSkip means that a row was refused and recorded with Bad.
 var errSkip = errors.New("row refused")
@@ -515,6 +534,15 @@ func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
 
 // HoldingOf adds a record of the person of an earlier row.
 func (d *Delivery) HoldingOf(ordinal uint32, h Holding, at Origin) error {
+	if len(d.row) > 0 && binary.LittleEndian.Uint32(d.row) == ordinal && len(d.row) < spillBlockSize/2 {
+		row, err := d.packHolding(d.row, h, at)
+		if err != nil {
+			return err
+		}
+		d.row = row
+		binary.LittleEndian.PutUint16(d.row[4:], binary.LittleEndian.Uint16(d.row[4:])+1)
+		return nil
+	}
 	b, err := d.packHolding(binary.LittleEndian.AppendUint32(d.buf[:0], ordinal), h, at)
 	if err != nil {
 		return err

@@ -14,46 +14,6 @@ type arrived struct {
 	fresh bool // from the delivery, not from the store
 }
 
-// writeHoldings writes the segments of datasets chunk by chunk.
-func (d *Delivery) writeHoldings(ctx context.Context, w *writer, r *resolution, resumed bool) error {
-	done := map[int64]map[int64]bool{}
-	if resumed {
-		for _, ds := range d.byID[1:] {
-			if ds == nil {
-				continue
-			}
-			var err error
-			if done[int64(ds.id)], err = d.written(ctx, w.generation, segHoldings, int64(ds.id)); err != nil {
-				return err
-			}
-		}
-	}
-	var sorter holdingSorter
-	for c := range r.chunks.parts {
-		if r.chunks.parts[c].size == 0 {
-			continue
-		}
-		body, err := r.chunks.load(c)
-		if err != nil {
-			return err
-		}
-		r.chunks.drop(c)
-		for id, rows := range byDataset(body) {
-			if len(rows) == 0 || done[int64(id)][int64(c)] {
-				continue
-			}
-			if err := d.writeSegment(ctx, w, &sorter, int64(id), int64(c), rows); err != nil {
-				return err
-			}
-		}
-		if err := w.boundary(ctx, false); err != nil {
-			return err
-		}
-		d.Progress("records", float64(c+1)/float64(len(r.chunks.parts)))
-	}
-	return nil
-}
-
 // byDataset sorts the packed holdings of a chunk by dataset.
 func byDataset(body []byte) [][]arrived {
 	const size = 2 + holdingSize

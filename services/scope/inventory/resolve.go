@@ -16,6 +16,8 @@ type resolution struct {
 	numbers []uint32 // by ordinal; heldBack for erased people
 	people  uint32   // the highest number after the delivery
 	bits    int      // of the index after the delivery
+	// firstNew is the highest number before the new people of each part.
+	firstNew [partitions]uint32
 	// chunks holds the holdings by chunk: number in chunk u16, then a holding.
 	chunks *spill
 	joins  []join
@@ -43,6 +45,9 @@ var joinReasons = [...]string{"", "email and name", "email and birth date", "gov
 // a new one. New numbers follow the order of the keyed hashes, so they do not
 // depend on the order of rows.
 func (d *Delivery) resolve(ctx context.Context, r *resolution) error {
+	if err := d.flushRow(); err != nil {
+		return err
+	}
 	r.numbers = make([]uint32, d.rows)
 	r.people = d.head.people
 	r.bits = d.head.indexBits
@@ -183,6 +188,7 @@ func (d *Delivery) resolveIdentity(ctx context.Context, r *resolution, tombs *to
 			return err
 		}
 		sortEntries(fresh)
+		r.firstNew[q] = r.people
 		merged := d.number(r, known, fresh, tombs, seen)
 		if r.people == heldBack {
 			return fmt.Errorf("inventory %s: an organisation holds at most %d people", d.org, heldBack-1)

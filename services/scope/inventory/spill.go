@@ -45,6 +45,17 @@ func newSpill(dir string) *spill {
 	return &spill{dir: dir, block: spillBlockSize, inMem: spillInMemory}
 }
 
+// newSmallSpill is for many parts of small rows: its parts take less memory.
+func newSmallSpill(dir string) *spill {
+	return &spill{dir: dir, block: spillBlockSize / 4, inMem: spillInMemory}
+}
+
+// newPassing is for parts that are read soon after they are filled: they rarely
+// reach the file.
+func newPassing(dir string) *spill {
+	return &spill{dir: dir, block: spillBlockSize, inMem: 6 * spillInMemory}
+}
+
 func (s *spill) part(i int) *spillPart {
 	for len(s.parts) <= i {
 		s.parts = append(s.parts, spillPart{})
@@ -164,9 +175,13 @@ func (s *spill) load(i int) ([]byte, error) {
 
 // drop forgets what a part held in memory.
 func (s *spill) drop(i int) {
-	if i < len(s.parts) {
-		s.parts[i] = spillPart{}
+	if i >= len(s.parts) {
+		return
 	}
+	for _, b := range s.parts[i].blocks {
+		s.held -= len(b.mem)
+	}
+	s.parts[i] = spillPart{}
 }
 
 func (s *spill) close() error {

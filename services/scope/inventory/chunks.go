@@ -1,0 +1,207 @@
+package inventory
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// chunkWriter writes people and records chunk by chunk.
+type chunkWriter struct {
+	d          *Delivery
+	w          *writer
+	r          *resolution
+	out        *spill // rows of people by chunk
+	done       map[int64]bool
+	duplicates bitset
+	placer     placer
+	sorter     holdingSorter
+	top        int // chunks above are written
+	buf        []byte
+}
+
+// writeChunks goes through the rows from the last part to the first. New people
+// were numbered in that order, so the chunks above the present part are complete
+// and can be written; a duplicate has a higher number than the person it is and
+// so comes before the chunk that needs its record.
+func (d *Delivery) writeChunks(ctx context.Context, w *writer, r *resolution, resumed bool) (err error) {
+	c := &chunkWriter{d: d, w: w, r: r, out: newPassing(d.records.dir), top: int(r.people >> 16), duplicates: newBitset(r.people + 1)}
+	c.placer = placer{d: d, w: w}
+	defer func() { err = errors.Join(err, c.out.close()) }()
+	for n := range r.after.pairs {
+		c.duplicates.add(n)
+	}
+	if resumed {
+		if c.done, err = d.written(ctx, w.generation, segTable, 0); err != nil {
+			return err
+		}
+	}
+	if err := d.supplementsOfKnown(ctx, r, c.out); err != nil {
+		return err
+	}
+	for q := partitions - 1; q >= 0; q-- {
+		if err := d.records.each(q, c.distribute); err != nil {
+			return err
+		}
+		d.records.drop(q)
+		if err := c.writeAbove(ctx, int(max(r.firstNew[q]+1, d.head.people)>>16)); err != nil {
+			return err
+		}
+		d.Progress("people", float64(partitions-q)/partitions)
+	}
+	return c.writeAbove(ctx, -1)
+}
+
+// distribute gives rows and their holdings to the chunks of their people.
+func (c *chunkWriter) distribute(b []byte) error {
+	for len(b) > 0 {
+		ordinal, holdings := binary.LittleEndian.Uint32(b), int(binary.LittleEndian.Uint16(b[4:]))
+		size := recordHead + int(binary.LittleEndian.Uint16(b[rowHead+attributeSize:]))
+		row := b[rowHead : rowHead+size]
+		held := b[rowHead+size : rowHead+size+holdings*holdingSize]
+		b = b[rowHead+size+holdings*holdingSize:]
+		number := c.r.numbers[ordinal]
+		if number == heldBack {
+			continue
+		}
+		c.buf = binary.LittleEndian.AppendUint16(c.buf[:0], uint16(number))
+		c.buf = append(c.buf, row...)
+		if g := c.d.guarded[ordinal]; g != 0 {
+			c.buf = appendGuardianTo(c.buf, g)
+		}
+		if err := c.out.add(int(number>>16), c.buf); err != nil {
+			return err
+		}
+		if c.duplicates.has(number) {
+			if err := addSupplement(c.out, c.r.after.pairs[number].target, number, c.buf[placedHead:], supplementFresh); err != nil {
+				return err
+			}
+		}
+		for ; len(held) > 0; held = held[holdingSize:] {
+			if err := c.r.place(number, held[:holdingSize]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeAbove writes the chunks above chunk that are not written yet.
+func (c *chunkWriter) writeAbove(ctx context.Context, chunk int) error {
+	for ; c.top > chunk; c.top-- {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !c.done[int64(c.top)] {
+			if err := c.write(ctx, c.top); err != nil {
+				return err
+			}
+		}
+		c.out.drop(c.top)
+		c.r.chunks.drop(c.top)
+	}
+	return nil
+}
+
+func (c *chunkWriter) write(ctx context.Context, chunk int) error {
+	people, err := c.out.load(chunk)
+	if err != nil {
+		return err
+	}
+	if len(people) > 0 {
+		if err := c.placer.chunk(ctx, uint32(chunk), people); err != nil {
+			return err
+		}
+	}
+	holdings, err := c.r.chunks.load(chunk)
+	if err != nil {
+		return err
+	}
+	for id, rows := range byDataset(holdings) {
+		if len(rows) == 0 {
+			continue
+		}
+		if err := c.d.writeSegment(ctx, c.w, &c.sorter, int64(id), int64(chunk), rows); err != nil {
+			return err
+		}
+	}
+	return c.w.boundary(ctx, false)
+}
+
+// placedHead is the number in the chunk before attribute, length and record.
+const placedHead = 2 + recordHead
+
+// Marks of a supplement among the rows of a chunk, in the place of channels:
+// what the store knew of the duplicate comes before what the delivery says.
+const (
+	supplementKnown = 0
+	supplementFresh = 1
+)
+
+// addSupplement adds the record of a duplicate to the chunk of its person. Its
+// attribute says nobody.
+func addSupplement(out *spill, target, number uint32, record []byte, mark byte) error {
+	var head [placedHead + 4]byte
+	binary.LittleEndian.PutUint16(head[:], uint16(target))
+	head[2+7] = mark
+	if len(record)+4 > maxRecord {
+		return nil // too long to keep twice; the duplicate's own record has it
+	}
+	binary.LittleEndian.PutUint16(head[2+attributeSize:], uint16(len(record)+4))
+	binary.LittleEndian.PutUint32(head[placedHead:], number)
+	return out.add(int(target>>16), append(head[:], record...))
+}
+
+// supplementsOfKnown adds the stored records of people known before who turned
+// out to be duplicates.
+func (d *Delivery) supplementsOfKnown(ctx context.Context, r *resolution, out *spill) error {
+	var numbers []uint32
+	for n, a := range r.after.pairs {
+		if n <= d.head.people && r.before.pairs[n] != a {
+			numbers = append(numbers, n)
+		}
+	}
+	if len(numbers) == 0 {
+		return nil
+	}
+	slices.Sort(numbers)
+	p, err := d.store.people(ctx, d.store.db, d.org)
+	if err != nil {
+		return err
+	}
+	var known Person
+	for len(numbers) > 0 {
+		n := min(len(numbers), 1000)
+		if err := p.fetchScattered(ctx, numbers[:n]); err != nil {
+			return err
+		}
+		for _, number := range numbers[:n] {
+			record, err := p.record(number)
+			if err != nil {
+				return err
+			}
+			if record == "" {
+				continue
+			}
+			if err := known.decode(record); err != nil {
+				return fmt.Errorf("person %d: %w", number, err)
+			}
+			known.supplements = nil // each duplicate brings its own
+			if err := addSupplement(out, r.after.pairs[number].target, number, known.encode(nil), supplementKnown); err != nil {
+				return err
+			}
+		}
+		numbers = numbers[n:]
+	}
+	return nil
+}
+
+// appendGuardianTo adds the guardian to the record in buf.
+func appendGuardianTo(buf []byte, number uint32) []byte {
+	buf = append(buf, fieldGuardian, 4)
+	buf = binary.LittleEndian.AppendUint32(buf, number)
+	binary.LittleEndian.PutUint16(buf[2+attributeSize:], uint16(len(buf)-placedHead))
+	return buf
+}

@@ -1,0 +1,238 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"unsafe"
+)
+
+// placer writes the people of one chunk after the other.
+type placer struct {
+	d       *Delivery
+	w       *writer
+	attrs   attributeColumns
+	heads   [chunkSize]int32 // offset + 1 of the last row of each number
+	table   *pageKeys
+	records recordPage
+	keys    personKeys
+	fresh   [pageSize + 1][keySize]byte
+	old     Person
+	newer   Person
+	buf     []byte
+	rows    [][]byte
+}
+
+func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
+	d := p.d
+	clear(p.heads[:])
+	// Rows of one number are chained through the room of their own number field,
+	// as offsets: a chunk holds far less than 2 GiB.
+	next := map[int32]int32{}
+	for off := 0; off < len(body); {
+		low := binary.LittleEndian.Uint16(body[off:])
+		if p.heads[low] != 0 {
+			next[int32(off)+1] = p.heads[low]
+		}
+		p.heads[low] = int32(off) + 1
+		off += placedHead + int(binary.LittleEndian.Uint16(body[off+2+attributeSize:]))
+	}
+	attrs, err := readSegment(ctx, d.store.db, d.head, segAttributes, 0, int64(chunk))
+	if err != nil {
+		return err
+	}
+	if err := p.attrs.parse(attrs); err != nil {
+		return segmentError(segAttributes, 0, int64(chunk), err)
+	}
+	if err := p.openChunk(ctx, chunk); err != nil {
+		return err
+	}
+	changed := false
+	for page := range uint32(pages) {
+		c, err := p.page(ctx, chunk, page, body, next)
+		if err != nil {
+			return err
+		}
+		changed = changed || c
+	}
+	if !changed {
+		return nil
+	}
+	table, err := d.tree.sealTable(d.store.cfg.Rand, chunk, p.table)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.w.put(ctx, segmentRow{segAttributes, 0, int64(chunk), p.attrs.build()}),
+		p.w.put(ctx, segmentRow{segTable, 0, int64(chunk), table}))
+}
+
+func (p *placer) openChunk(ctx context.Context, chunk uint32) error {
+	sealed, err := readSegment(ctx, p.d.store.db, p.d.head, segTable, 0, int64(chunk))
+	if err != nil {
+		return err
+	}
+	if sealed == nil {
+		p.table = new(pageKeys)
+		return nil
+	}
+	p.table, err = p.d.tree.openTable(chunk, sealed)
+	return err
+}
+
+// page writes one page if a row of the delivery changes it.
+func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next map[int32]int32) (bool, error) {
+	touched := false
+	for i := range uint32(pageSize) {
+		touched = touched || p.heads[page*pageSize+i] != 0
+	}
+	if !touched {
+		return false, nil
+	}
+	first := chunk<<16 | page*pageSize
+	if err := p.d.store.openPage(ctx, p.d.store.db, p.d.head, p.table, first, &p.records, &p.keys); err != nil {
+		return false, err
+	}
+	if _, err := io.ReadFull(p.d.store.cfg.Rand, unsafe.Slice(&p.fresh[0][0], len(p.fresh)*keySize)); err != nil {
+		return false, fmt.Errorf("make keys: %w", err)
+	}
+	p.buf = p.buf[:0]
+	changed := false
+	for i := range uint32(pageSize) {
+		at := p.heads[page*pageSize+i]
+		if at == 0 {
+			continue
+		}
+		c, err := p.person(first+i, int(i), p.rowsOf(body, next, at))
+		if err != nil {
+			return false, err
+		}
+		changed = changed || c
+	}
+	if !changed {
+		return false, nil
+	}
+	p.table[page] = p.fresh[pageSize]
+	row := int64(first / pageSize)
+	return true, errors.Join(
+		p.w.put(ctx, segmentRow{segRecords, 0, row, p.records.build()}),
+		p.w.put(ctx, segmentRow{segKeys, 0, row, sealKeyPage(&p.table[page], first, &p.keys)}))
+}
+
+// rowsOf returns the rows of one number in a canonical order, those about the
+// person first. The slice is used again.
+func (p *placer) rowsOf(body []byte, next map[int32]int32, at int32) [][]byte {
+	p.rows = p.rows[:0]
+	for {
+		row := body[at-1:]
+		p.rows = append(p.rows, row[2:placedHead+int(binary.LittleEndian.Uint16(row[2+attributeSize:]))])
+		if len(next) == 0 {
+			return p.rows
+		}
+		if at = next[at]; at == 0 {
+			break
+		}
+	}
+	if len(p.rows) > 1 {
+		slices.SortFunc(p.rows, compareRows)
+	}
+	return p.rows
+}
+
+func compareRows(a, b []byte) int {
+	if x, y := isSupplement(a), isSupplement(b); x != y {
+		return less(y)
+	} else if x && a[7] != b[7] {
+		return less(a[7] < b[7])
+	}
+	return bytes.Compare(a[recordHead:], b[recordHead:])
+}
+
+func isSupplement(row []byte) bool { return row[6]&classPresent == 0 }
+
+// person lays the rows of one person over what is known and seals the result.
+func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, err error) {
+	known := p.records[slot] != nil
+	record, attr := rows[0][recordHead:], attributeOf(rows[0])
+	var before []byte
+	if known || len(rows) > 1 {
+		if known {
+			if before, err = openOnce(nil, &p.keys[slot], p.records[slot], numberContext(number)); err != nil {
+				return false, fmt.Errorf("record of person %d does not open with its key", number)
+			}
+		} else {
+			before, rows = rows[0][recordHead:], rows[1:]
+		}
+		if record, attr, err = p.fold(string(before), rows); err != nil {
+			return false, fmt.Errorf("person %d: %w", number, err)
+		}
+	}
+	if known {
+		if bytes.Equal(record, before) {
+			return false, nil
+		}
+		p.d.report.Changed++
+	}
+	p.keys[slot] = p.fresh[slot]
+	start := len(p.buf)
+	p.buf = sealOnce(p.buf, &p.keys[slot], record, numberContext(number))
+	p.records[slot] = p.buf[start:len(p.buf):len(p.buf)]
+	p.attrs.set(uint16(number), attr)
+	return true, nil
+}
+
+// fold lays rows over a record and returns the new record with its attribute.
+func (p *placer) fold(before string, rows [][]byte) ([]byte, attribute, error) {
+	if err := p.old.decode(before); err != nil {
+		return nil, attribute{}, err
+	}
+	p.old.Address = slices.Clone(p.old.Address)
+	for _, row := range rows {
+		if isSupplement(row) {
+			if err := p.supplement(row[recordHead:]); err != nil {
+				return nil, attribute{}, err
+			}
+			continue
+		}
+		if err := p.newer.decode(string(row[recordHead:])); err != nil {
+			return nil, attribute{}, err
+		}
+		p.old.laidOver(&p.newer)
+		p.old.Address = slices.Clone(p.old.Address)
+	}
+	slices.SortFunc(p.old.supplements, func(a, b supplement) int { return less(a.number < b.number) })
+	attr, err := p.d.attribute(&p.old)
+	record := p.old.encode(nil)
+	if len(record) > maxRecord {
+		p.old.supplements = nil // the duplicates keep their own records
+		record = p.old.encode(nil)
+	}
+	return record, attr, err
+}
+
+// supplement lays a row of a duplicate over what is kept of it.
+func (p *placer) supplement(row []byte) error {
+	number := binary.LittleEndian.Uint32(row)
+	i := slices.IndexFunc(p.old.supplements, func(s supplement) bool { return s.number == number })
+	if i < 0 {
+		p.old.supplements = append(p.old.supplements, supplement{number, string(row[4:])})
+		return nil
+	}
+	var kept Person
+	if err := errors.Join(kept.decode(p.old.supplements[i].record), p.newer.decode(string(row[4:]))); err != nil {
+		return err
+	}
+	kept.laidOver(&p.newer)
+	p.old.supplements[i].record = string(kept.encode(nil))
+	return nil
+}
+
+func attributeOf(row []byte) attribute {
+	return attribute{
+		jurisdiction: binary.LittleEndian.Uint16(row), language: binary.LittleEndian.Uint16(row[2:]),
+		lastActive: binary.LittleEndian.Uint16(row[4:]), class: row[6], channels: row[7],
+	}
+}
