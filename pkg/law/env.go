@@ -18,6 +18,7 @@ type run struct {
 	counts map[string]Count   // people by place, once computed
 	steps  map[stepKey]Step   // how an event is told, once written
 	data   string             // how the data are told, once written
+	held   map[*byte]Answer   // what each condition on the data came to
 
 	notOwed *Duty // stands for every duty that does not arise and whose reason nobody asked for
 }
@@ -35,7 +36,7 @@ type env struct {
 
 func (r *Rules) newRun(f Facts, asOf time.Time) *run {
 	x := &run{rules: r, f: &f, asOf: asOf, events: map[string][]Event{}, olds: map[string][]Event{}, memo: make(map[memoKey]*Duty, 2*len(r.all)),
-		seen: map[string]*env{}, counts: map[string]Count{}, steps: map[stepKey]Step{}, notOwed: &Duty{NotApplicableBecause: quiet}}
+		seen: map[string]*env{}, counts: map[string]Count{}, steps: map[stepKey]Step{}, held: map[*byte]Answer{}, notOwed: &Duty{NotApplicableBecause: quiet}}
 	f.Data = slices.Clone(f.Data)
 	for i := range f.Data {
 		els := make([]string, len(f.Data[i].Elements))

@@ -322,7 +322,7 @@ func (p *parser) count(what string) (expr, error) {
 }
 
 func (p *parser) data(w string) (expr, error) {
-	d := dataLeaf{voc: p.voc}
+	d := dataLeaf{voc: p.voc, key: new(byte)}
 	for ; w != "data"; w = p.next() {
 		switch w {
 		case "exposed":

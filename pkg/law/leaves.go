@@ -27,6 +27,7 @@ type (
 		exposed bool
 		form    string
 		any     []combo
+		key     *byte // under which a run keeps the answer, which is the same everywhere
 	}
 	kindLeaf    struct{ kinds []string }
 	roleLeaf    struct{ role string }
@@ -152,6 +153,15 @@ func (x countLeaf) fact(e *env) string {
 }
 
 func (x dataLeaf) eval(e *env) Answer {
+	out, ok := e.held[x.key]
+	if !ok {
+		out = x.read(e)
+		e.held[x.key] = out
+	}
+	return out
+}
+
+func (x dataLeaf) read(e *env) Answer {
 	if len(e.f.Data) == 0 {
 		return Unknown
 	}
