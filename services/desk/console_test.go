@@ -215,6 +215,10 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	dora.sees("Decided: there is a high risk to people")
 
 	lea.get(text)
+	lea.press("Record the remark", url.Values{"passage": {"Dear {{person.full_name}}"}, "comment": {"Too formal"}})
+	lea.sees("Too formal")
+	lea.press("Record the remark", url.Values{"passage": {"not in the text"}, "comment": {"Where?"}})
+	lea.sees("The text does not hold this passage")
 	lea.press("Send version 1 back", url.Values{"reason": {"Say sorry"}})
 	lea.sees("Sent back: Say sorry")
 	ana.get(text)
@@ -226,6 +230,10 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	lea.sees("Say that you have read every text")
 	lea.press("Approve and sign", url.Values{"read": {"yes"}})
 	lea.sees("Approved and signed")
+	lea.get("/cases/" + number + "/approve")
+	lea.press("Take it back", url.Values{"reason": {"Read it once more"}})
+	lea.sees("the approval was taken back: Read it once more")
+	lea.press("Approve and sign", url.Values{"read": {"yes"}})
 
 	dora.get("/cases/" + number + "/dispatch")
 	dora.press("Write to 500 people", url.Values{"confirm_case": {number}, "confirm_people": {"499"}})
@@ -241,6 +249,11 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	dora.sees("Stopped. Nothing more leaves")
 	dora.get("/cases/" + number + "/messages")
 	dora.sees("K7QX-9M4T")
+	dora.get("/cases/" + number + "/report")
+	dora.sees("bounced")
+	dora.get("/cases/" + number + "/doubts")
+	dora.press("Record the decision", url.Values{"attempts": {"42"}, "decision": {"resend"}, "reason": {"They must know"}})
+	dora.sees("Decided for 2 people")
 
 	dora.get("/cases/" + number + "/duties/uk-gdpr.33_GB")
 	dora.press("Record as met", url.Values{"met_at": {local(b.now.Now())}, "evidence": {"Filing 4711"}})

@@ -20,6 +20,7 @@ import (
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/journal"
 	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/seal"
 )
 
@@ -341,6 +342,19 @@ func (b *bench) playNotice() {
 		return event.ProgressAnswer{At: b.now.Now(), Orders: []event.OrderProgress{{Order: q.Order, Revision: 1, State: "sending", Listed: 500, People: 500,
 			Tally: event.Tally{People: 500, Pending: 100, Told: 390, InDoubt: 5, Unreachable: 5, States: map[string]map[string]int64{
 				"email": {"delivered": 380, "accepted": 10, "planned": 100, "in_doubt": 5}, "none": {"unreachable": 5}}}}}}, nil
+	})
+	bus.Answer(bb, event.AskForecast, func(_ context.Context, q event.ForecastQuestion) (event.ForecastAnswer, error) {
+		at := b.now.Now()
+		return event.ForecastAnswer{People: 500, Left: 500, P10: at, P50: at, P90: at, InTime: 0.99, Due: &at}, nil
+	})
+	bus.Answer(bb, event.AskReport, func(_ context.Context, q event.ReportQuestion) (event.ReportAnswer, error) {
+		return event.ReportAnswer{Lines: []event.ReportLine{{Kind: "first", Channel: "email", Jurisdiction: "GB", State: "failed", Reason: "bounced", People: 3}}}, nil
+	})
+	bus.Answer(bb, event.AskDoubts, func(_ context.Context, q event.DoubtsQuestion) (event.DoubtsAnswer, error) {
+		return event.DoubtsAnswer{People: 2, Doubts: []event.Doubt{{Attempt: 42, Channel: "email", People: []person.Number{3, 4}, Since: b.now.Now(), Held: true, Next: b.now.Now(), IfSentAgain: "two may get it twice", IfLeft: "two may get nothing"}}}, nil
+	})
+	bus.Answer(bb, event.AskSettle, func(_ context.Context, q event.SettleQuestion) (event.SettleAnswer, error) {
+		return event.SettleAnswer{People: int64(2 * len(q.Attempts))}, nil
 	})
 	bus.Answer(bb, event.AskMessages, func(_ context.Context, q event.MessagesQuestion) (event.MessagesAnswer, error) {
 		return event.MessagesAnswer{Messages: []event.MessageRow{{Kind: "first", Person: 7, Channel: "email", State: "delivered", Reason: "receipt", Tries: 1, At: b.now.Now(), Reference: "K7QX-9M4T"}}}, nil

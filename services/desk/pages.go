@@ -30,6 +30,7 @@ func pageFuncs() template.FuncMap {
 		"device":     firstDevice,
 		"account":    firstAccount,
 		"categories": categoryNames,
+		"categoryOf": func(code string) string { return categoryNames([]string{code}) },
 	}
 }
 
@@ -87,13 +88,17 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("POST /cases/{number}/close", s.doClose)
 	signedIn("GET /cases/{number}/duties/{duty}", s.pageDuty)
 	signedIn("POST /cases/{number}/duties/{duty}/met", s.doMeet)
+	signedIn("POST /cases/{number}/duties/{duty}/acknowledged", s.doAcknowledge)
 	signedIn("POST /cases/{number}/duties/{duty}/waived", s.doWaive)
 	signedIn("GET /cases/{number}/wording", s.pageWording)
 	signedIn("GET /cases/{number}/wording/new", s.openText)
 	signedIn("GET /cases/{number}/wording/{audience}/{channel}/{language}", s.pageText)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}", s.doText)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/reject", s.doReject)
+	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/remark", s.doRemark)
 	signedIn("GET /cases/{number}/approve", s.pageApprove)
+	signedIn("POST /cases/{number}/approve/override", s.doOverride)
+	signedIn("POST /cases/{number}/approve/{approval}/revoke", s.doRevoke)
 	signedIn("POST /cases/{number}/approve", s.doApprove)
 	signedIn("GET /cases/{number}/dispatch", s.pageDispatch)
 	signedIn("POST /cases/{number}/dispatch", s.doOrder)
@@ -101,6 +106,10 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("GET /cases/{number}/dispatch/{order}/live", s.liveProgress)
 	signedIn("POST /cases/{number}/dispatch/{order}/{act}", s.doSteer)
 	signedIn("GET /cases/{number}/messages", s.pageMessages)
+	signedIn("GET /cases/{number}/doubts", s.pageDoubts)
+	signedIn("POST /cases/{number}/doubts", s.doSettle)
+	signedIn("GET /cases/{number}/report", s.pageReport)
+	signedIn("GET /cases/{number}/report.csv", s.reportCSV)
 	signedIn("GET /deadlines", s.pageDeadlines)
 	signedIn("GET /dead-letters", s.pageDead)
 	signedIn("POST /dead-letters/{seq}/retry", s.doRetryDead)

@@ -17,9 +17,11 @@ type approvalView struct {
 	Who, Digest string
 	// Void says why it no longer stands.
 	Void string
+	// MayRevoke says that the person may take it back.
+	MayRevoke bool
 }
 
-func (s *Service) approvalViews(c *casefile.Case) []approvalView {
+func (s *Service) approvalViews(c *casefile.Case, u User) []approvalView {
 	var out []approvalView
 	for i := len(c.Approvals) - 1; i >= 0; i-- {
 		a := c.Approvals[i].Approval
@@ -27,7 +29,7 @@ func (s *Service) approvalViews(c *casefile.Case) []approvalView {
 		if err != nil {
 			digest = "no digest: " + err.Error()
 		}
-		out = append(out, approvalView{a, s.userName(a.Approver), digest, c.Stale(a, s.cfg.Now())})
+		out = append(out, approvalView{a, s.userName(a.Approver), digest, c.Stale(a, s.cfg.Now()), c.Approvals[i].Revoked == "" && u.Has(Legal, DPO, Admin)})
 	}
 	return out
 }
@@ -53,8 +55,9 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 		Kinds         []option
 		Policy, Hours string
 		Approvals     []approvalView
+		MayOverride   bool
 	}{casePage: s.caseFrame(r, u, c, "Read and approve"), P: p, Texts: s.textViews(c), Policy: policyName(org.Approval),
-		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c)}
+		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c, u), MayOverride: u.Has(mayReject...) && !c.Writers[u.ID]}
 	for _, id := range p.Duties {
 		page.Duties = append(page.Duties, c.Duties[id].Title+" ("+c.Duties[id].Citation+")")
 	}
@@ -129,4 +132,22 @@ func readTexts(values []string) []event.ApprovedText {
 		out = append(out, event.ApprovedText{TextKey: event.TextKey{Audience: parts[0], Channel: parts[1], Language: parts[2]}, Digest: digest})
 	}
 	return out
+}
+
+func (s *Service) doOverride(w http.ResponseWriter, r *http.Request, u User) error {
+	on := onOf(r)
+	o := event.CheckOverridden{Check: r.PostFormValue("check"), Reason: r.PostFormValue("reason"),
+		TextKey: event.TextKey{Audience: r.PostFormValue("audience"), Channel: r.PostFormValue("channel"), Language: r.PostFormValue("language")}}
+	if _, err := s.OverrideCheck(r.Context(), u, on, o); err != nil {
+		return s.renderApprove(w, r, u, err)
+	}
+	return s.done(w, r, "/cases/"+on.Case+"/approve#checks", "The decision is recorded")
+}
+
+func (s *Service) doRevoke(w http.ResponseWriter, r *http.Request, u User) error {
+	on := onOf(r)
+	if _, err := s.RevokeApproval(r.Context(), u, on, event.ApprovalRevoked{Approval: r.PathValue("approval"), Reason: r.PostFormValue("reason")}); err != nil {
+		return s.renderApprove(w, r, u, err)
+	}
+	return s.done(w, r, "/cases/"+on.Case+"/approve", "The approval is taken back")
 }

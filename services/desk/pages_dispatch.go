@@ -49,6 +49,8 @@ func (s *Service) renderDispatch(w http.ResponseWriter, r *http.Request, u User,
 		Sender, Cooling, Earliest string
 		Samples                   []textView
 		Orders                    []orderView
+		Forecast                  *event.ForecastAnswer
+		InTime                    string
 	}{casePage: s.caseFrame(r, u, c, "Tell the people"), Check: check, F: f, Sender: senderWords(org)}
 	for _, id := range check.Approvers {
 		page.Approvers = append(page.Approvers, s.userName(id))
@@ -62,6 +64,12 @@ func (s *Service) renderDispatch(w http.ResponseWriter, r *http.Request, u User,
 		for i := range page.Samples {
 			t := &page.Samples[i]
 			t.rendered = render(org, c, t.T.TextKey, t.T.Subject, t.T.Body)
+		}
+	}
+	if check.Approval != nil {
+		// A forecast that cannot be had takes nothing from the page.
+		if f, err := s.Forecast(r.Context(), u, c.Number, check.Approval.Channels); err == nil && !f.P90.IsZero() {
+			page.Forecast, page.InTime = &f, strconv.Itoa(int(math.Floor(100*f.InTime)))+" %"
 		}
 	}
 	for _, o := range slices.Backward(c.Orders) {

@@ -265,3 +265,11 @@ func (s *Service) doWaive(w http.ResponseWriter, r *http.Request, u User) error 
 	}
 	return s.done(w, r, "/cases/"+on.Case, "The duty is recorded as waived")
 }
+
+func (s *Service) doAcknowledge(w http.ResponseWriter, r *http.Request, u User) error {
+	on := onOf(r)
+	if _, err := s.AcknowledgeDuty(r.Context(), u, on, event.DutyAcknowledged{Duty: r.PathValue("duty"), Note: r.PostFormValue("note")}); err != nil {
+		return s.renderDuty(w, r, u, dutyForm{}, err)
+	}
+	return s.done(w, r, "/cases/"+on.Case, "The reminder is marked as seen")
+}

@@ -155,7 +155,7 @@ func missingTexts(org *organisation.Organisation, c *casefile.Case) []struct{ Li
 		for _, lang := range org.Languages {
 			k := event.TextKey{Audience: "people", Channel: text, Language: lang}
 			if c.Texts[k] == nil {
-				out = append(out, struct{ Link, Text string }{textPath(c.Number, k), fmt.Sprintf("%s in %s", text, lang)})
+				out = append(out, struct{ Link, Text string }{textPath(c.Number, k), textName(k)})
 			}
 		}
 	}
@@ -176,7 +176,15 @@ func (s *Service) openText(w http.ResponseWriter, r *http.Request, u User) error
 	return nil
 }
 
-type textForm struct{ Subject, Body, Reason string }
+type textForm struct{ Subject, Body, Reason, Passage, Comment string }
+
+// remarkView is a reviewer's remark as a page shows it.
+type remarkView struct {
+	casefile.Comment
+	Who string
+	// Old says that it is about an earlier version.
+	Old bool
+}
 
 func keyOf(r *http.Request) (event.TextKey, error) {
 	k := event.TextKey{Audience: r.PathValue("audience"), Channel: r.PathValue("channel"), Language: r.PathValue("language")}
@@ -207,6 +215,19 @@ func (s *Service) doText(w http.ResponseWriter, r *http.Request, u User) error {
 	return s.done(w, r, textPath(on.Case, k), "Saved")
 }
 
+func (s *Service) doRemark(w http.ResponseWriter, r *http.Request, u User) error {
+	k, err := keyOf(r)
+	if err != nil {
+		return err
+	}
+	on := onOf(r)
+	m := event.WordingCommented{TextKey: k, Digest: r.PostFormValue("digest"), Passage: r.PostFormValue("passage"), Comment: r.PostFormValue("comment")}
+	if _, err := s.CommentWording(r.Context(), u, on, m); err != nil {
+		return s.renderText(w, r, u, nil, false, err)
+	}
+	return s.done(w, r, textPath(on.Case, k)+"#remarks", "The remark is recorded")
+}
+
 func (s *Service) doReject(w http.ResponseWriter, r *http.Request, u User) error {
 	k, err := keyOf(r)
 	if err != nil {
@@ -220,6 +241,12 @@ func (s *Service) doReject(w http.ResponseWriter, r *http.Request, u User) error
 	return s.done(w, r, textPath(on.Case, k), "Sent back to its writer")
 }
 
+// textName names a text for people: "Email to people in en-GB".
+func textName(k event.TextKey) string {
+	to := map[string]string{"public": "the public"}[k.Audience]
+	return channelWord(k.Channel) + " to " + firstOf(to, k.Audience) + " in " + k.Language
+}
+
 type textPage struct {
 	casePage
 	K                       event.TextKey
@@ -231,6 +258,7 @@ type textPage struct {
 	Fields                  []wording.Field
 	Findings                []wording.Finding
 	MayDraft, MayReject     bool
+	Remarks                 []remarkView
 	Versions                []textView
 	VersionOptions          []option
 	From, To                string
@@ -250,7 +278,7 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 	if err != nil {
 		return err
 	}
-	page := textPage{casePage: s.caseFrame(r, u, c, "Text: "+k.String()), K: k, Self: textPath(c.Number, k), Current: c.Texts[k], Fields: wording.Fields(),
+	page := textPage{casePage: s.caseFrame(r, u, c, textName(k)), K: k, Self: textPath(c.Number, k), Current: c.Texts[k], Fields: wording.Fields(),
 		MayDraft: u.Has(mayDraft...) && c.Status == casefile.StatusOpen, MayReject: u.Has(mayReject...) && c.Status == casefile.StatusOpen}
 	page.Back, page.BackText = "/cases/"+c.Number+"/wording", "Texts"
 	switch {
@@ -261,6 +289,12 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 	default:
 		page.F, page.Starter = starterFor(c, k)
 	}
+	for _, m := range c.Comments {
+		if m.TextKey == k {
+			page.Remarks = append(page.Remarks, remarkView{m, s.name(m.By), page.Current == nil || m.Digest != page.Current.Digest})
+		}
+	}
+	page.F.Passage, page.F.Comment, page.F.Reason = r.PostFormValue("passage"), r.PostFormValue("comment"), r.PostFormValue("reason")
 	if page.Current != nil {
 		page.Writer = s.userName(page.Current.Writer)
 		for _, f := range propose(org, c, s.cfg.Now()).Findings {
