@@ -26,3 +26,17 @@ func Choose(keys []event.TextKey, audience, channel, language string) (event.Tex
 	}
 	return found, found.Language != ""
 }
+
+// ChooseFor is Choose for a person: home, the organisation's language, serves
+// those whose language is unknown, and, if a person decided so (fallBack),
+// those whose language has no text.
+func ChooseFor(keys []event.TextKey, audience, channel, language, home string, fallBack bool) (event.TextKey, bool) {
+	if language == "" || language == "unknown" {
+		language = home
+	}
+	k, ok := Choose(keys, audience, channel, language)
+	if !ok && fallBack {
+		k, ok = Choose(keys, audience, channel, home)
+	}
+	return k, ok
+}

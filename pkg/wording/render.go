@@ -70,12 +70,7 @@ type Piece struct {
 
 // Variant returns the layout that the recipient gets.
 func (b *Bound) Variant(r Recipient) *Variant {
-	var id uint64
-	for i, c := range b.t.conditions {
-		if r.meets(c) {
-			id |= 1 << i
-		}
-	}
+	id := b.t.met(r)
 	b.mu.RLock()
 	v := b.variants[id]
 	b.mu.RUnlock()
