@@ -17,9 +17,19 @@ func (s *Service) settleDoubts(ctx context.Context) {
 	every := min(max(s.cfg.Doubt.Quiet/4, 50*time.Millisecond), 5*time.Second)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	swept := s.cfg.Now()
 	for {
 		if err := s.settleSome(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "settling doubts failed; will try again", "error", err)
+		}
+		if err := s.watchBudget(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "the doubt budget could not be checked; will try again", "error", err)
+		}
+		if now := s.cfg.Now(); now.Sub(swept) >= s.cfg.Doubt.Silent/24 {
+			swept = now
+			if err := s.markSilent(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "silent messages could not be marked; will try again", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -325,4 +335,76 @@ func (l *ledger) resend(p *plan, a *attempt, people []person.Number, from State,
 		}
 	}
 	return nil
+}
+
+// fewDoubts is how many people may be in doubt in any plan, however small,
+// before the budget counts.
+const fewDoubts = 20
+
+// watchBudget stops a sending whose doubts are more than noise: that is an
+// outage or a mistake of ours, and sending on would only add to it. Each time a
+// person resumes the order, as much again is allowed.
+func (s *Service) watchBudget(ctx context.Context) error {
+	if s.cfg.Doubt.Budget >= 1 {
+		return nil
+	}
+	plans, err := s.store.plans(ctx, planSending)
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		if p.halt != goes {
+			continue
+		}
+		var n int64
+		err := s.store.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(n),0) FROM attempt WHERE state=$1 AND plan=$2 AND at<$3`,
+			attemptInDoubt, p.id, s.cfg.Now().Add(-s.cfg.Doubt.Quiet).UnixMilli()).Scan(&n)
+		if err != nil {
+			return fmt.Errorf("count doubts of plan %d: %w", p.id, err)
+		}
+		if allowed := max(fewDoubts, int64(s.cfg.Doubt.Budget*float64(p.people))) * (1 + p.granted); n > allowed {
+			if err := s.blockPlan(ctx, p, "doubt_budget", fmt.Sprintf("requests for %d people are in doubt for more than %v; at most %d are noise", n, s.cfg.Doubt.Quiet, allowed)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// markSilent notes accepted messages of which no receipt ever told what became
+// of them. They still count as told.
+func (s *Service) markSilent(ctx context.Context) error {
+	before := s.cfg.Now().Add(-s.cfg.Doubt.Silent)
+	plans, err := s.store.plans(ctx, planSending)
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		for _, ch := range []Channel{Email, SMS} {
+			for _, from := range []State{Accepted, Deferred} {
+				if err := s.markSilentOn(ctx, p, ch, from, before); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) markSilentOn(ctx context.Context, p *plan, ch Channel, from State, before time.Time) error {
+	for {
+		rows, err := scanMessages(s.store.db.QueryContext(ctx, `SELECT `+messageColumns+` FROM message
+			WHERE campaign=$1 AND channel=$2 AND state=$3 AND at<$4 LIMIT 1000`, p.campaign, ch, from, before.UnixMilli()))
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		counts, err := s.store.write(ctx, p.campaign, s.cfg.Now(), func(l *ledger) error {
+			_, err := l.move(ch, numbersOf(rows), from, Silent, ReasonSilence, set{})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		s.meters.changes(ctx, counts)
+	}
 }

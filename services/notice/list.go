@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"tocsin.dev/pkg/bus"
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
 )
@@ -118,7 +120,11 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 		return true, l.s.blockPlan(ctx, p, "anomaly", err.Error())
 	}
 	mark := l.s.secrets.marker(p.org, p.caseID, k.order.Kind, p.revision)
-	rows := l.rows(k, mark, people, erased)
+	told, err := l.s.toldBefore(ctx, p, k.order.Kind, people)
+	if err != nil {
+		return false, err
+	}
+	rows := l.rows(k, mark, people, erased, told)
 	state := planListing
 	if next >= p.people {
 		state = planSending
@@ -128,7 +134,7 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 		if err := w.advance(p, l.token, next, state, w.now+l.s.cfg.Lease.Milliseconds()); err != nil {
 			return err
 		}
-		if err := w.take(p, rows); err != nil {
+		if err := w.take(p, rows, state == planSending); err != nil {
 			return err
 		}
 		return openChunks(w, p.id, no, rows)
@@ -142,15 +148,18 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 }
 
 // rows decides for every person of a page on which channel to begin, or why not at all.
-func (l *lister) rows(k *content, mark *marker, people []recipient, erased []person.Number) []message {
+func (l *lister) rows(k *content, mark *marker, people []recipient, erased []person.Number, told map[person.Number]category.Set) []message {
 	rows := make([]message, 0, len(people)+len(erased))
 	r := k.rule(l.s.cfg.MailDomains[l.p.org], l.s.serves)
 	for _, who := range people {
 		m := message{person: who.named.Number, exposed: uint32(who.named.Exposed), place: packPlace(who.named.Jurisdiction)}
 		m.ladder, m.reason = k.ladder(r, who)
+		before, was := told[m.person]
 		switch {
 		case m.reason == ReasonDeceased:
 			m.state = Excluded
+		case !owed(k.order.Kind, was, before, who.named.Exposed):
+			m.state, m.reason = Excluded, ReasonNotOwed
 		case m.ladder == 0:
 			m.state = Unreachable
 		default:
@@ -166,6 +175,48 @@ func (l *lister) rows(k *content, mark *marker, people []recipient, erased []per
 		rows = append(rows, message{person: n, state: Excluded, reason: ReasonErased})
 	}
 	return rows
+}
+
+// owed reports whether a person is owed a notice of a kind: the first to
+// whoever was not told, a supplement to whoever was told of less than is known
+// now, a correction to whoever was told of more.
+func owed(kind string, told bool, before, now category.Set) bool {
+	switch kind {
+	case "supplement":
+		return told && now&^before != 0
+	case "correction":
+		return told && before&^now != 0
+	}
+	return true // the campaign of first notices itself keeps people from being told again
+}
+
+// toldBefore returns what the people have been told of in earlier notices of
+// the case. First notices need not ask.
+func (s *Service) toldBefore(ctx context.Context, p *plan, kind string, people []recipient) (map[person.Number]category.Set, error) {
+	if kind == "first" || len(people) == 0 {
+		return nil, nil
+	}
+	numbers := make([]person.Number, len(people))
+	for i := range people {
+		numbers[i] = people[i].named.Number
+	}
+	text := string(appendPeople([]byte(`SELECT m.person, m.exposed FROM campaign c JOIN message m ON m.campaign=c.id
+		WHERE c.org=$1 AND c.case_id=$2 AND c.id<>$3 AND m.channel IN (1,2,3,4) AND m.state IN ($4,$5,$6,$7) AND m.person IN (`), numbers))
+	rows, err := s.store.db.QueryContext(ctx, text, p.org, p.caseID, p.campaign, Accepted, Deferred, Delivered, Silent)
+	if err != nil {
+		return nil, fmt.Errorf("read who was told: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	told := map[person.Number]category.Set{}
+	for rows.Next() {
+		var n person.Number
+		var exposed category.Set
+		if err := rows.Scan(&n, &exposed); err != nil {
+			return nil, fmt.Errorf("read who was told: %w", err)
+		}
+		told[n] |= exposed
+	}
+	return told, rows.Err()
 }
 
 // ladder is the channels on which a recipient can be told in approved words.
@@ -197,7 +248,7 @@ func (k *content) ladder(r rule, who recipient) (Ladder, Reason) {
 // take puts the rows of a page into the ledger. People who have a row already
 // (an earlier order of the same kind took them up) keep it if they were or may
 // have been told, and are planned anew if they were not.
-func (w *ledger) take(p *plan, rows []message) error {
+func (w *ledger) take(p *plan, rows []message, last bool) error {
 	var first bool
 	err := w.tx.QueryRowContext(w.ctx, `SELECT COUNT(*)=1 FROM plan WHERE campaign=$1`, w.campaign).Scan(&first)
 	if err != nil {
@@ -212,12 +263,11 @@ func (w *ledger) take(p *plan, rows []message) error {
 		numbers[i] = rows[i].person
 	}
 	slices.Sort(numbers)
-	known, err := messagesOf(w.ctx, w.tx, w.campaign, numbers)
-	if err != nil {
+	if err := w.leaveOut(p, numbers, last); err != nil {
 		return err
 	}
-	if len(known) == 0 {
-		_, err = w.put(rows)
+	known, err := messagesOf(w.ctx, w.tx, w.campaign, numbers)
+	if err != nil {
 		return err
 	}
 	before := map[person.Number][]message{}
@@ -239,7 +289,55 @@ func (w *ledger) take(p *plan, rows []message) error {
 			fresh = append(fresh, *r)
 		}
 	}
-	_, err = w.put(fresh)
+	if _, err = w.put(fresh); err != nil || !last {
+		return err
+	}
+	return w.carry(p)
+}
+
+// leaveOut excludes people who were planned under an earlier list, were not
+// told, and stand between the last page and this one without being on either.
+func (w *ledger) leaveOut(p *plan, numbers []person.Number, last bool) error {
+	var below int64
+	if err := w.tx.QueryRowContext(w.ctx, `SELECT COALESCE(MAX(last),0) FROM chunk WHERE plan=$1`, p.id).Scan(&below); err != nil {
+		return fmt.Errorf("ledger: read chunks: %w", err)
+	}
+	upTo := int64(math.MaxUint32)
+	if !last && len(numbers) > 0 {
+		upTo = int64(numbers[len(numbers)-1])
+	}
+	for _, ch := range sendable {
+		rows, err := scanMessages(w.tx.QueryContext(w.ctx, `SELECT `+messageColumns+` FROM message
+			WHERE campaign=$1 AND channel=$2 AND person>$3 AND person<=$4 AND state=$5`, w.campaign, ch, below, upTo, Planned))
+		if err != nil {
+			return err
+		}
+		var gone []person.Number
+		for _, m := range rows {
+			if _, here := slices.BinarySearch(numbers, m.person); !here {
+				gone = append(gone, m.person)
+			}
+		}
+		if _, err := w.move(ch, gone, Planned, Excluded, ReasonNotOwed, set{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carry notes how many people the campaign counts beyond the plan's own list,
+// so that the ledger can be held against it.
+func (w *ledger) carry(p *plan) error {
+	if err := w.settle(); err != nil { // the sum below must include this page
+		return err
+	}
+	var people int64
+	err := w.tx.QueryRowContext(w.ctx, `SELECT COALESCE(SUM(CASE WHEN state IN (1,2,3,4,5,6,7,8,12,13,14) THEN n ELSE 0 END) - SUM(CASE WHEN was IN (1,2,3,4,5,6,7,8,12,13,14) THEN n ELSE 0 END),0)
+		FROM moved WHERE campaign=$1`, w.campaign).Scan(&people)
+	if err != nil {
+		return fmt.Errorf("ledger: count people: %w", err)
+	}
+	_, err = w.tx.ExecContext(w.ctx, `UPDATE plan SET carried=$2 WHERE id=$1`, p.id, people-p.people)
 	return err
 }
 

@@ -60,7 +60,7 @@ func (m *model) plan(n int) {
 		rows = append(rows, message{person: person.Number(i + 1), channel: Email, state: Planned, reason: ReasonPlanned, ladder: makeLadder([]Channel{Email, SMS})})
 	}
 	_, err = m.st.write(ctx, p.campaign, m.now(), func(l *ledger) error {
-		if err := l.take(p, rows); err != nil {
+		if err := l.take(p, rows, true); err != nil {
 			return err
 		}
 		return openChunks(l, p.id, 0, rows)

@@ -1,11 +1,15 @@
 package notice
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/sqldb"
@@ -157,5 +161,94 @@ func TestLettersGoToWhoeverHasOnlyAnAddress(t *testing.T) {
 	text, err := os.ReadFile(found[0])
 	if err != nil || strings.Count(string(text), "High St") != 2 {
 		t.Errorf("the list = %q, %v; want two letters", text, err)
+	}
+}
+
+func TestASupplementGoesOnlyToWhoeverIsOwedOne(t *testing.T) {
+	people := testPeople(40)
+	r := newRig(t, people[:38:38], nil)
+	s, _ := r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	r.completed(60 * time.Second)
+	card, err := category.Parse("payment_card")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown := slices.Clone(people) // two are new, three lost more than was known
+	for i := range 3 {
+		grown[i].Exposed |= card
+	}
+	r.people.mu.Lock()
+	r.people.list = grown
+	r.people.mu.Unlock()
+	r.seal(2)
+	for i, kind := range []string{"first", "supplement"} {
+		a := r.approval("email")
+		a.ID, a.Kind, a.Revision, a.ScopeDigest = fmt.Sprintf("a%d", i+2), kind, 2, digestOf(2)
+		r.say("lex", r.sign(a))
+		o := order(fmt.Sprintf("o%d", i+2), "email")
+		o.Approval, o.Kind, o.Revision, o.ScopeDigest = a.ID, kind, 2, digestOf(2)
+		r.say("dora", o)
+		r.await(kind, 60*time.Second, func(c *casefile.Case) bool {
+			o := c.Order(o.Order)
+			return o != nil && o.State == casefile.OrderCompleted
+		})
+	}
+	a, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, State: "delivered", Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, m := range a.Messages {
+		got[m.Kind]++
+	}
+	if got["first"] != 40 || got["supplement"] != 3 {
+		t.Errorf("delivered %v, want 40 first notices and 3 supplements", got)
+	}
+	if sum := r.box.Summary("", 1); sum.AcceptedTotal != 43 {
+		t.Errorf("%d messages left, want 43", sum.AcceptedTotal)
+	}
+}
+
+func TestTooMuchDoubtStopsTheSendingUntilAPersonLooks(t *testing.T) {
+	r := newRig(t, testPeople(900), func(c *Config) { c.Doubt.Budget = 0.005; c.Doubt.After = time.Hour; c.Workers = 1 })
+	r.box.SetFaults(blindDrop)
+	r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	c := r.await("the block", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Blocked != nil })
+	if c.Orders[0].Blocked.Reason != "doubt_budget" {
+		t.Errorf("blocked for %q, want doubt_budget", c.Orders[0].Blocked.Reason)
+	}
+}
+
+func TestANewListLeavesOutWhoIsNoLongerOnIt(t *testing.T) {
+	r := newRig(t, testPeople(3000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 1500}; c.Workers = 1 })
+	s, _ := r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	r.await("the plan", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Planned != nil })
+	r.people.mu.Lock()
+	r.people.list = r.people.list[200:2800:2800]
+	r.people.mu.Unlock()
+	r.seal(2)
+	r.await("a refusal", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Refused != nil })
+	a := r.approval("email")
+	a.ID, a.Revision, a.ScopeDigest = "a2", 2, digestOf(2)
+	r.say("lex", r.sign(a))
+	o := order("o2", "email")
+	o.Approval, o.Revision, o.ScopeDigest = "a2", 2, digestOf(2)
+	r.say("dora", o)
+	c := r.await("completion", 60*time.Second, func(c *casefile.Case) bool { o := c.Order("o2"); return o != nil && o.State == casefile.OrderCompleted })
+	tally := *c.Order("o2").Tally
+	if tally.Pending != 0 || tally.Told < 2600 || tally.Told+tally.Excluded != 3000 {
+		t.Errorf("tally = %+v, want at least the 2600 of the new list told and nobody pending", tally)
+	}
+	if sum := r.box.Summary("", 1); sum.ToldTwice != 0 || int64(sum.ToldOnce) != tally.Told {
+		t.Errorf("the sandbox told %d once and %d twice, the ledger %d", sum.ToldOnce, sum.ToldTwice, tally.Told)
+	}
+	if p, err := s.store.planOf(t.Context(), testOrg, testCase, "o2"); err != nil || p.halt != goes {
+		t.Errorf("the plan is held: %+v, %v", p, err)
 	}
 }

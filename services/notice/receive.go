@@ -130,7 +130,7 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 			return err
 		}
 		for campaign, facts := range byCampaign {
-			l := &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: s.store.shard, now: now.UnixMilli(), counts: map[change]int64{}}
+			l := newLedger(ctx, tx, campaign, s.store.shard, now)
 			if err := l.receive(facts); err != nil {
 				return err
 			}

@@ -89,36 +89,36 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonPlanned          Reason = 1  // the plan put it there
-	ReasonHandOver         Reason = 2  // written down before the provider is called
-	ReasonNotSent          Reason = 3  // the provider provably did not process it
-	ReasonAnswer           Reason = 4  // the provider accepted it
-	ReasonRefusal          Reason = 5  // the provider refused this recipient
-	ReasonLostAnswer       Reason = 6  // no answer, or one that proves nothing
-	ReasonLostWorker       Reason = 7  // the worker was gone before it recorded an answer
-	ReasonReceipt          Reason = 8  // a receipt that carries our id
-	ReasonSameRequest      Reason = 9  // another message of the same request was proven accepted
-	ReasonLookUp           Reason = 10 // the provider, asked, knows the message
-	ReasonResend           Reason = 11 // policy: send again as a possible duplicate
-	ReasonHold             Reason = 12 // policy: a person decides
-	ReasonOperatorResend   Reason = 13 // a person decided to send again
-	ReasonOperatorAccept   Reason = 14 // a person decided that it was sent
-	ReasonSilence          Reason = 15 // no receipt within T_silent
-	ReasonLateDelivery     Reason = 16 // delivered after an earlier sign of failure
-	ReasonOvertaken        Reason = 17 // an earlier message of the person arrived after all
-	ReasonLadderEnd        Reason = 18 // no channel is left
-	ReasonNextRung         Reason = 19 // the channel before it failed
-	ReasonNoAddress        Reason = 20 // no usable address on any permitted channel
-	ReasonCompromised      Reason = 21 // the only addresses were exposed with their credentials
-	ReasonDeceased         Reason = 22 // the person is dead
-	ReasonGuardianMissing  Reason = 23 // a minor without a known guardian
-	ReasonStop             Reason = 24 // a person stopped the sending
-	ReasonReplanned        Reason = 25 // a new order takes the person up again
-	ReasonLegacySuppressed Reason = 26 // the same words already went to this person
-	ReasonNoText           Reason = 27 // no approved text for the person's language and channel
-	ReasonOperatorDrop     Reason = 28 // a person decided to leave the channel
-	ReasonErased           Reason = 29 // the person was erased on request
-	ReasonListed           Reason = 30 // the person's contact record changed and was planned anew
+	ReasonPlanned         Reason = 1  // the plan put it there
+	ReasonHandOver        Reason = 2  // written down before the provider is called
+	ReasonNotSent         Reason = 3  // the provider provably did not process it
+	ReasonAnswer          Reason = 4  // the provider accepted it
+	ReasonRefusal         Reason = 5  // the provider refused this recipient
+	ReasonLostAnswer      Reason = 6  // no answer, or one that proves nothing
+	ReasonLostWorker      Reason = 7  // the worker was gone before it recorded an answer
+	ReasonReceipt         Reason = 8  // a receipt that carries our id
+	ReasonSameRequest     Reason = 9  // another message of the same request was proven accepted
+	ReasonLookUp          Reason = 10 // the provider, asked, knows the message
+	ReasonResend          Reason = 11 // policy: send again as a possible duplicate
+	ReasonHold            Reason = 12 // policy: a person decides
+	ReasonOperatorResend  Reason = 13 // a person decided to send again
+	ReasonOperatorAccept  Reason = 14 // a person decided that it was sent
+	ReasonSilence         Reason = 15 // no receipt within T_silent
+	ReasonLateDelivery    Reason = 16 // delivered after an earlier sign of failure
+	ReasonOvertaken       Reason = 17 // an earlier message of the person arrived after all
+	ReasonLadderEnd       Reason = 18 // no channel is left
+	ReasonNextRung        Reason = 19 // the channel before it failed
+	ReasonNoAddress       Reason = 20 // no usable address on any permitted channel
+	ReasonCompromised     Reason = 21 // the only addresses were exposed with their credentials
+	ReasonDeceased        Reason = 22 // the person is dead
+	ReasonGuardianMissing Reason = 23 // a minor without a known guardian
+	ReasonStop            Reason = 24 // a person stopped the sending
+	ReasonReplanned       Reason = 25 // a new order takes the person up again
+	ReasonNotOwed         Reason = 26 // this person is owed no notice of this kind
+	ReasonNoText          Reason = 27 // no approved text for the person's language and channel
+	ReasonOperatorDrop    Reason = 28 // a person decided to leave the channel
+	ReasonErased          Reason = 29 // the person was erased on request
+	ReasonListed          Reason = 30 // the person's contact record changed and was planned anew
 )
 
 const reasonCount = 31
@@ -128,7 +128,7 @@ func (r Reason) String() string {
 	names := [reasonCount]string{"", "planned", "hand_over", "not_sent", "answer", "refusal", "lost_answer", "lost_worker",
 		"receipt", "same_request", "look_up", "resend", "hold", "operator_resend", "operator_accept", "silence",
 		"late_delivery", "overtaken", "ladder_end", "next_rung", "no_address", "compromised", "deceased",
-		"guardian_missing", "stop", "replanned", "already_told", "no_text", "operator_drop", "erased", "listed"}
+		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed"}
 	if int(r) < len(names) && r > 0 {
 		return names[r]
 	}
@@ -141,7 +141,7 @@ var transitions = map[State]map[State][]Reason{
 	0: {
 		Planned:     {ReasonPlanned, ReasonNextRung},
 		Unreachable: {ReasonNoAddress, ReasonCompromised, ReasonGuardianMissing, ReasonLadderEnd, ReasonNoText},
-		Excluded:    {ReasonDeceased, ReasonErased, ReasonLegacySuppressed},
+		Excluded:    {ReasonDeceased, ReasonErased, ReasonNotOwed},
 	},
 	Planned: {
 		Submitted: {ReasonHandOver},
@@ -152,7 +152,7 @@ var transitions = map[State]map[State][]Reason{
 		Refused:   {ReasonRefusal},
 		Withdrawn: {ReasonOvertaken, ReasonReplanned},
 		Stopped:   {ReasonStop},
-		Excluded:  {ReasonErased, ReasonDeceased},
+		Excluded:  {ReasonErased, ReasonDeceased, ReasonNotOwed},
 	},
 	Submitted: {
 		Planned:   {ReasonNotSent},

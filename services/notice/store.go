@@ -80,7 +80,8 @@ type ledger struct {
 	campaign int64
 	shard    int
 	now      int64
-	counts   map[change]int64
+	// counts are all changes of the transaction, unwritten those not yet in moved.
+	counts, unwritten map[change]int64
 }
 
 type change struct {
@@ -93,7 +94,7 @@ type change struct {
 func (s *store) write(ctx context.Context, campaign int64, now time.Time, f func(*ledger) error) (map[change]int64, error) {
 	var l *ledger
 	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
-		l = &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: s.shard, now: now.UnixMilli(), counts: map[change]int64{}}
+		l = newLedger(ctx, tx, campaign, s.shard, now)
 		if err := f(l); err != nil {
 			return err
 		}
@@ -105,9 +106,14 @@ func (s *store) write(ctx context.Context, campaign int64, now time.Time, f func
 	return l.counts, nil
 }
 
+func newLedger(ctx context.Context, tx *sql.Tx, campaign int64, shard int, now time.Time) *ledger {
+	return &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: shard, now: now.UnixMilli(), counts: map[change]int64{}, unwritten: map[change]int64{}}
+}
+
 // settle writes the counters of the transaction.
 func (l *ledger) settle() error {
-	for c, n := range l.counts {
+	defer clear(l.unwritten)
+	for c, n := range l.unwritten {
 		_, err := l.tx.ExecContext(l.ctx, `INSERT INTO moved (campaign, shard, channel, was, state, reason, n) VALUES ($1,$2,$3,$4,$5,$6,$7)
 			ON CONFLICT (campaign, shard, channel, was, state, reason) DO UPDATE SET n = moved.n + excluded.n`,
 			l.campaign, l.shard, c.channel, c.was, c.is, c.why, n)
@@ -121,6 +127,7 @@ func (l *ledger) settle() error {
 func (l *ledger) count(c change, n int64) {
 	if n != 0 {
 		l.counts[c] += n
+		l.unwritten[c] += n
 	}
 }
 
@@ -427,9 +434,9 @@ func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
 
 // begin writes an attempt down and gives it its id.
 func (l *ledger) begin(a *attempt) error {
-	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, digest, flags, trace, at)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) RETURNING id`,
-		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), a.digest, a.flags, a.trace, l.now).Scan(&a.id)
+	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, n, digest, flags, trace, at)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) RETURNING id`,
+		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.trace, l.now).Scan(&a.id)
 	if err != nil {
 		return fmt.Errorf("ledger: begin attempt: %w", err)
 	}

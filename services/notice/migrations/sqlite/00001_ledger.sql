@@ -67,6 +67,7 @@ CREATE TABLE attempt (
   token       BIGINT NOT NULL,
   state       SMALLINT NOT NULL,
   people      BLOB NOT NULL, -- person numbers in the order of the request
+  n           INTEGER NOT NULL,  -- how many people
   digest      TEXT NOT NULL,     -- of the text that was sent
   flags       SMALLINT NOT NULL,
   provider_id TEXT NOT NULL DEFAULT '',
