@@ -20,11 +20,11 @@ import (
 // and in no span, in no spelling that a program would use by accident; only
 // the provider has seen them.
 func TestNoPersonalDataLeaveTheirRoom(t *testing.T) {
-	var logs bytes.Buffer
+	var logs output
 	spans := tracetest.NewInMemoryExporter()
 	w := begin(t, 0, func(w *world) {
 		w.settings.Telemetry.LogLevel = "debug"
-		w.options.Telemetry.Output, w.options.Telemetry.Spans = &locked{out: &logs}, spans
+		w.options.Telemetry.Output, w.options.Telemetry.Spans = &logs, spans
 	})
 	canaries, err := w.PopulateCanaries(w.ctx, w.running, "tidewater", 25)
 	w.must(err)
@@ -50,7 +50,7 @@ func TestNoPersonalDataLeaveTheirRoom(t *testing.T) {
 		return nil
 	})
 	w.must(err)
-	search(t, "the logs", logs.Bytes(), needles)
+	search(t, "the logs", []byte(logs.String()), needles)
 	for _, span := range seen {
 		var text strings.Builder
 		text.WriteString(span.Name + span.Status.Description)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -49,7 +48,7 @@ func TestMain(m *testing.M) {
 type proc struct {
 	t   *testing.T
 	cmd *exec.Cmd
-	log *bytes.Buffer
+	log *output
 }
 
 // spawn starts tocsin with arguments and settings as environment variables.
@@ -59,12 +58,12 @@ func spawn(t *testing.T, env map[string]string, args ...string) *proc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proc{t: t, cmd: exec.Command(path, args...), log: &bytes.Buffer{}}
+	p := &proc{t: t, cmd: exec.Command(path, args...), log: &output{}}
 	p.cmd.Env = append(os.Environ(), "GOMEMLIMIT=512MiB")
 	for k, v := range env {
 		p.cmd.Env = append(p.cmd.Env, k+"="+v)
 	}
-	p.cmd.Stdout, p.cmd.Stderr = &locked{out: p.log}, &locked{out: p.log}
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +163,7 @@ func startProvider(ctx context.Context, t *testing.T, receiptsAt string) provide
 		case <-ctx.Done():
 			t.Fatalf("the sandbox did not start:\n%s", process.log)
 		case <-tick.C:
-			_ = json.Unmarshal(process.log.Bytes(), &said)
+			_ = json.Unmarshal([]byte(process.log.String()), &said)
 		}
 	}
 	p.url, p.eventKey = said.URL, said.Key
