@@ -21,6 +21,7 @@ func (s *Service) answer() {
 	bus.Answer(s.cfg.Bus, event.AskDifference, s.answerDifference)
 	bus.Answer(s.cfg.Bus, event.AskEnter, s.answerEnter)
 	bus.Answer(s.cfg.Bus, event.AskErase, s.answerErase)
+	bus.Answer(s.cfg.Bus, event.AskWording, s.answerWording)
 }
 
 // refusal turns a store's error into one for the person who asked.

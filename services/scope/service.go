@@ -49,6 +49,8 @@ type Service struct {
 	store  *inventory.Store
 	runner *reconcile.Runner
 	jobs   *jobs
+	// surveys are the walks over whole lists.
+	surveys *surveys
 
 	sealing  metric.Float64Histogram
 	contacts metric.Int64Counter
@@ -78,7 +80,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scope: %w", err)
 	}
-	s := &Service{cfg: cfg, store: store, jobs: newJobs()}
+	s := &Service{cfg: cfg, store: store, jobs: newJobs(), surveys: newSurveys()}
 	if err := s.meters(); err != nil {
 		return nil, err
 	}
@@ -122,6 +124,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for range sealersAtOnce {
 		sealers.Go(func() { s.jobs.work(ctx, s.seal) })
 	}
+	sealers.Go(func() { s.surveys.work(ctx) })
 	err := s.runner.Run(ctx)
 	sealers.Wait()
 	return err

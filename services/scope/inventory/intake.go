@@ -1,0 +1,294 @@
+package inventory
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"tocsin.dev/pkg/category"
+)
+
+func (d *Delivery) term(list int, word string) (uint16, error) {
+	if id, known := d.termIDs[list][word]; known {
+		return id, nil
+	}
+	words := &d.head.terms.Jurisdictions
+	if list == 1 {
+		words = &d.head.terms.Languages
+	}
+	if len(*words) >= maxTerms {
+		return 0, fmt.Errorf("more than %d different languages or countries", maxTerms)
+	}
+	id := uint16(len(*words))
+	word = strings.Clone(word)
+	*words = append(*words, word)
+	d.termIDs[list][word] = id
+	return id, nil
+}
+
+// Person adds a row about a person and returns its ordinal for HoldingOf.
+func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
+	if d.rows >= maxRows {
+		return 0, fmt.Errorf("a delivery takes at most %d people", maxRows)
+	}
+	ordinal := d.rows
+	attr, err := d.attribute(p)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.flushRow(); err != nil {
+		return 0, err
+	}
+	d.buf = binary.LittleEndian.AppendUint32(d.buf[:0], ordinal)
+	d.buf = append(d.buf, 0, 0)
+	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.jurisdiction)
+	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.language)
+	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.lastActive)
+	d.buf = append(d.buf, attr.class, attr.channels, 0, 0)
+	d.buf = p.encode(d.buf)
+	size := len(d.buf) - rowHead - recordHead
+	if size > maxRecord {
+		d.Bad(at, "", fmt.Sprintf("the row holds %d bytes about one person; at most %d are kept", size, maxRecord))
+		return 0, errSkip
+	}
+	binary.LittleEndian.PutUint16(d.buf[rowHead+attributeSize:], uint16(size))
+	identity, ok := d.identity(p, d.buf[rowHead+recordHead:])
+	if !ok {
+		d.Bad(at, "", "nothing in this row says who it is about: give a person number, a name or an address")
+		return 0, errSkip
+	}
+	if d.erased(p) {
+		d.tombs.identities[identity] = true
+		d.report.Erased++
+		return 0, errSkip
+	}
+	d.row, d.rowPart = append(d.row[:0], d.buf...), int(identity[0])
+	if err := d.addIndex(byIdentity, identity, ordinal, 0, 0); err != nil {
+		return 0, err
+	}
+	if err := d.indexPerson(p, ordinal); err != nil {
+		return 0, err
+	}
+	if p.GuardianRef != "" {
+		d.guardian = append(d.guardian, guardianRef{hash: d.refHash(p.Space, p.GuardianRef), ordinal: ordinal, origin: at})
+	}
+	d.rows++
+	d.report.People++
+	return ordinal, nil
+}
+
+// erased reports whether the row is about somebody who was erased on request
+// and now comes under another number: the same mailbox and name. Whoever was
+// active after the erasure came back of their own accord and is taken in.
+func (d *Delivery) erased(p *Person) bool {
+	if len(d.tombs.mailboxes) == 0 {
+		return false
+	}
+	tag := mailboxTag(d.hash, p)
+	if tag == nil {
+		return false
+	}
+	at, known := d.tombs.mailboxes[[20]byte(tag)]
+	return known && int64(p.LastActive) <= at.Unix()/86400
+}
+
+// A row in the spill is its ordinal u32, the number of its holdings u16, the
+// attribute, the length of the record u16, the record, and the holdings.
+const (
+	rowHead    = 4 + 2
+	recordHead = attributeSize + 2
+)
+
+// flushRow gives the last row away: it gets no more holdings.
+func (d *Delivery) flushRow() error {
+	if len(d.row) == 0 {
+		return nil
+	}
+	err := d.records.add(d.rowPart, d.row)
+	d.row = d.row[:0]
+	return err
+}
+
+// errSkip means that a row was refused and recorded with Bad.
+var errSkip = errors.New("row refused")
+
+func (d *Delivery) attribute(p *Person) (attribute, error) {
+	jurisdiction, err := d.term(0, p.Jurisdiction)
+	if err != nil {
+		return attribute{}, err
+	}
+	language, err := d.term(1, p.Language)
+	if err != nil {
+		return attribute{}, err
+	}
+	return attribute{jurisdiction: jurisdiction, language: language, lastActive: p.LastActive, class: p.class(), channels: p.channels()}, nil
+}
+
+// identity returns the hash by which the row is the same person again: the
+// organisation's own number, else a government id, else mailbox and name, else
+// the whole row.
+func (d *Delivery) identity(p *Person, record []byte) (hash128, bool) {
+	if p.Ref != "" {
+		return d.refHash(p.Space, p.Ref), true
+	}
+	k := d.key[:0]
+	switch {
+	case p.OfficialID != "":
+		k = append(k, "o\x00"...)
+		k = append(k, p.OfficialID...)
+	case p.Email != "" && !p.Unverified && (p.Given != "" || p.Family != ""):
+		k = append(k, "e\x00"...)
+		k = append(normalEmail(k, p.Email), 0)
+		k = append(normalName(k, p.Given, p.Family), 0)
+		k = binary.LittleEndian.AppendUint32(k, uint32(p.Born))
+	case p.Given != "" || p.Family != "" || p.Email != "" || p.Phone != "" || len(p.Address) > 0:
+		k = append(k, "c\x00"...)
+		k = append(k, record...)
+	default:
+		return hash128{}, false
+	}
+	d.key = k
+	return d.hash.hash(byIdentity, k), true
+}
+
+func (d *Delivery) refHash(space, ref string) hash128 {
+	d.key = appendRef(d.key[:0], space, ref)
+	return d.hash.hash(byIdentity, d.key)
+}
+
+func appendRef(k []byte, space, ref string) []byte {
+	k = append(k, "r\x00"...)
+	k = append(k, space...)
+	k = append(k, 0)
+	return append(k, ref...)
+}
+
+func (d *Delivery) indexPerson(p *Person, ordinal uint32) error {
+	var nameTag uint32
+	d.key = normalName(d.key[:0], p.Given, p.Family)
+	if len(d.key) > 0 {
+		name := d.hash.hash(byName, d.key)
+		if err := d.addIndex(byName, name, ordinal, 0, 0); err != nil {
+			return err
+		}
+		// The tag is cut from the part of the hash that the index does not keep.
+		nameTag = max(1, binary.BigEndian.Uint32(name[8:]))
+	}
+	if p.Email != "" {
+		d.key = normalEmail(d.key[:0], p.Email)
+		name, born := nameTag, d.hash.bornTag(p.Born)
+		if p.Unverified {
+			name, born = 0, 0
+		}
+		if err := d.addIndex(byEmail, d.hash.hash(byEmail, d.key), ordinal, name, born); err != nil {
+			return err
+		}
+	}
+	if p.Phone != "" {
+		d.key = append(d.key[:0], p.Phone...)
+		if err := d.addIndex(byPhone, d.hash.hash(byPhone, d.key), ordinal, 0, 0); err != nil {
+			return err
+		}
+	}
+	if p.OfficialID != "" {
+		d.key = append(d.key[:0], p.OfficialID...)
+		return d.addIndex(byOfficial, d.hash.hash(byOfficial, d.key), ordinal, 0, 0)
+	}
+	return nil
+}
+
+func (d *Delivery) addIndex(k kindOfIndex, h hash128, ordinal, name, born uint32) error {
+	e := entryOf(k, h)
+	e.number, e.name, e.born = ordinal, name, born
+	var buf [emailSize]byte
+	return d.index[k].add(int(h[0]), k.append(buf[:0], e))
+}
+
+// holdingSize is dataset u16, mask u16, first u32, last u32.
+const holdingSize = 12
+
+// packHolding appends a holding, or records why it cannot be.
+func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
+	ds := d.datasets[h.Dataset]
+	if ds == nil {
+		d.Bad(at, "dataset", fmt.Sprintf("there is no dataset %q: add it to datasets.csv", clip(h.Dataset)))
+		return nil, errSkip
+	}
+	set := uint32(h.Categories)
+	if set == 0 {
+		set = uint32(ds.Categories)
+	}
+	if set == 0 {
+		d.Bad(at, "categories", fmt.Sprintf("neither the row nor the dataset %q names a category of data", clip(h.Dataset)))
+		return nil, errSkip
+	}
+	ds.Categories |= category.Set(set)
+	mask, known := d.masks[set]
+	if !known {
+		if len(d.sets) > math.MaxUint16 {
+			return nil, fmt.Errorf("more than %d different sets of categories", math.MaxUint16)
+		}
+		mask = uint16(len(d.sets))
+		d.masks[set] = mask
+		d.sets = append(d.sets, set)
+	}
+	if h.Last == 0 {
+		h.Last = stillHeld
+	}
+	if h.Last < h.First {
+		d.Bad(at, "last_seen", "the record ends before it begins")
+		return nil, errSkip
+	}
+	ds.first = min(ds.first, h.First)
+	ds.last = max(ds.last, h.Last)
+	ds.touched = true
+	d.report.Holdings++
+	d.report.Records[ds.Key]++
+	b = binary.LittleEndian.AppendUint16(b, ds.id)
+	b = binary.LittleEndian.AppendUint16(b, mask)
+	b = binary.LittleEndian.AppendUint32(b, h.First)
+	return binary.LittleEndian.AppendUint32(b, h.Last), nil
+}
+
+// HoldingOf adds a record of the person of an earlier row.
+func (d *Delivery) HoldingOf(ordinal uint32, h Holding, at Origin) error {
+	if len(d.row) > 0 && binary.LittleEndian.Uint32(d.row) == ordinal && len(d.row) < spillBlockSize/2 {
+		row, err := d.packHolding(d.row, h, at)
+		if err != nil {
+			return err
+		}
+		d.row = row
+		binary.LittleEndian.PutUint16(d.row[4:], binary.LittleEndian.Uint16(d.row[4:])+1)
+		return nil
+	}
+	b, err := d.packHolding(binary.LittleEndian.AppendUint32(d.buf[:0], ordinal), h, at)
+	if err != nil {
+		return err
+	}
+	d.buf = b
+	return d.byRow.add(0, b)
+}
+
+// Holding adds a record of the person with the organisation's number, who may
+// be in this delivery or known before.
+func (d *Delivery) Holding(space, ref string, h Holding, at Origin) error {
+	hash := d.refHash(space, ref)
+	b, err := d.packHolding(append(d.buf[:0], hash[:]...), h, at)
+	if err != nil {
+		return err
+	}
+	b = binary.LittleEndian.AppendUint16(b, at.File)
+	b = binary.LittleEndian.AppendUint32(b, at.Line)
+	d.buf = b
+	return d.byRef.add(int(hash[0]), b)
+}
+
+// clip shortens a word of the organisation's own for a message.
+func clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "…"
+	}
+	return s
+}

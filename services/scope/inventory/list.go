@@ -1,0 +1,292 @@
+package inventory
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"tocsin.dev/pkg/category"
+)
+
+// list is who is on a sealed revision: disjoint from names, one bitmap of person
+// numbers per exposed category, their union, and one per controller.
+type list struct {
+	union       *roaring.Bitmap
+	categories  [32]*roaring.Bitmap // nil where nobody
+	controllers map[string]*roaring.Bitmap
+}
+
+// dense gathers bitmaps as plain words, one bit a person.
+type dense struct {
+	words       int
+	categories  [32][]uint64
+	controllers map[string][]uint64
+}
+
+func newDense(people uint32) *dense {
+	return &dense{words: (int(people>>16) + 1) * chunkSize / 64, controllers: map[string][]uint64{}}
+}
+
+// add takes in the people of one chunk. Category sets are few, so people are
+// first gathered by set and the sets then spread over their categories.
+func (d *dense) add(f *found, p *plan) {
+	var sets [][chunkSize / 64]uint64
+	var masks []uint32
+	index := map[uint32]int{}
+	last, at := uint32(0), -1
+	for i, m := range f.exposed {
+		if m == 0 {
+			continue
+		}
+		if m != last {
+			known := false
+			if at, known = index[m]; !known {
+				at = len(masks)
+				index[m] = at
+				masks, sets = append(masks, m), append(sets, [chunkSize / 64]uint64{})
+			}
+			last = m
+		}
+		sets[at][i>>6] |= 1 << (i & 63)
+	}
+	offset := int(f.chunk) * chunkSize / 64
+	for n, m := range masks {
+		for ; m != 0; m &= m - 1 {
+			c := &d.categories[bits.TrailingZeros32(m)]
+			if *c == nil {
+				*c = make([]uint64, d.words)
+			}
+			for w, word := range sets[n] {
+				(*c)[offset+w] |= word
+			}
+		}
+	}
+	d.addControllers(f, p, offset)
+}
+
+func (d *dense) addControllers(f *found, p *plan, offset int) {
+	if len(p.groups) < 2 && (len(p.groups) == 0 || p.groups[0].controller == "") {
+		return
+	}
+	for g, group := range p.groups {
+		words := d.controllers[group.controller]
+		if words == nil {
+			words = make([]uint64, d.words)
+			d.controllers[group.controller] = words
+		}
+		scratch := &f.exposed
+		if f.groups != nil {
+			scratch = f.groups[g]
+		}
+		for i, m := range scratch {
+			if m != 0 {
+				words[offset+i>>6] |= 1 << (i & 63)
+			}
+		}
+	}
+}
+
+func (d *dense) list() *list {
+	l := &list{controllers: map[string]*roaring.Bitmap{}}
+	union := make([]uint64, d.words)
+	for bit, words := range d.categories {
+		if words == nil {
+			continue
+		}
+		for i, w := range words {
+			union[i] |= w
+		}
+		l.categories[bit] = fromWords(words)
+	}
+	l.union = fromWords(union)
+	for name, words := range d.controllers {
+		l.controllers[name] = fromWords(words)
+	}
+	return l
+}
+
+func fromWords(words []uint64) *roaring.Bitmap {
+	b := roaring.FromDense(words, false)
+	b.RunOptimize()
+	return b
+}
+
+// digest is SHA-256 over the organisation and, in order of number, every person
+// number and the categories exposed of that person, as two big-endian 32-bit
+// words. Whoever has the list can compute it again.
+func (l *list) digest(org string) string {
+	h := sha256.New()
+	h.Write([]byte("tocsin sealed list 1\n" + org + "\n"))
+	var exposed [chunkSize]uint32
+	buf := make([]byte, 0, 8*4096)
+	l.each(&exposed, func(chunk uint32, lows *[chunkSize]uint32) {
+		for i, m := range lows {
+			if m == 0 {
+				continue
+			}
+			buf = binary.BigEndian.AppendUint32(buf, chunk<<16|uint32(i))
+			buf = binary.BigEndian.AppendUint32(buf, m)
+			if len(buf) == cap(buf) {
+				h.Write(buf)
+				buf = buf[:0]
+			}
+		}
+	})
+	h.Write(buf)
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// each calls f for every chunk with people, ascending, with what is exposed of them.
+func (l *list) each(exposed *[chunkSize]uint32, f func(chunk uint32, exposed *[chunkSize]uint32)) {
+	var its [32]roaring.ManyIntIterable
+	var heads [32][]uint32
+	var bufs [32][]uint32
+	for bit, b := range l.categories {
+		if b != nil {
+			its[bit], bufs[bit] = b.ManyIterator(), make([]uint32, 1024)
+		}
+	}
+	if l.union.IsEmpty() {
+		return
+	}
+	for chunk := l.union.Minimum() >> 16; chunk <= l.union.Maximum()>>16; chunk++ {
+		clear(exposed[:])
+		some := false
+		for bit, it := range its {
+			if it == nil {
+				continue
+			}
+			for {
+				if len(heads[bit]) == 0 {
+					n := it.NextMany(bufs[bit])
+					if n == 0 {
+						its[bit] = nil
+						break
+					}
+					heads[bit] = bufs[bit][:n]
+				}
+				n := 0
+				for n < len(heads[bit]) && heads[bit][n]>>16 == chunk {
+					exposed[uint16(heads[bit][n])] |= 1 << bit
+					n++
+				}
+				some = some || n > 0
+				heads[bit] = heads[bit][n:]
+				if len(heads[bit]) > 0 {
+					break
+				}
+			}
+		}
+		if some {
+			f(chunk, exposed)
+		}
+	}
+}
+
+// exposedOf returns the categories exposed of a person.
+func (l *list) exposedOf(number uint32) category.Set {
+	var set category.Set
+	for bit, b := range l.categories {
+		if b != nil && b.Contains(number) {
+			set |= 1 << bit
+		}
+	}
+	return set
+}
+
+// listHeader says what the bitmaps of a stored list are, in order.
+type listHeader struct {
+	Version     int      `json:"v"`
+	Categories  []int    `json:"categories"`
+	Controllers []string `json:"controllers,omitempty"`
+	// Sizes are the lengths of the union, the categories and the controllers.
+	Sizes []int `json:"sizes"`
+}
+
+func (l *list) marshal() ([]byte, error) {
+	h := listHeader{Version: 1}
+	maps := []*roaring.Bitmap{l.union}
+	for bit, b := range l.categories {
+		if b != nil {
+			h.Categories = append(h.Categories, bit)
+			maps = append(maps, b)
+		}
+	}
+	for name := range l.controllers {
+		h.Controllers = append(h.Controllers, name)
+	}
+	slices.Sort(h.Controllers)
+	for _, name := range h.Controllers {
+		maps = append(maps, l.controllers[name])
+	}
+	var bodies []byte
+	for _, b := range maps {
+		raw, err := b.ToBytes()
+		if err != nil {
+			return nil, fmt.Errorf("store sealed list: %w", err)
+		}
+		h.Sizes = append(h.Sizes, len(raw))
+		bodies = append(bodies, raw...)
+	}
+	head, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("store sealed list: %w", err)
+	}
+	out := binary.LittleEndian.AppendUint32(nil, uint32(len(head)))
+	out = append(out, head...)
+	return append(out, bodies...), nil
+}
+
+var errList = errors.New("sealed list is damaged")
+
+func unmarshalList(body []byte) (*list, error) {
+	if len(body) < 4 {
+		return nil, errList
+	}
+	n := int(binary.LittleEndian.Uint32(body))
+	if n > len(body)-4 {
+		return nil, errList
+	}
+	var h listHeader
+	if json.Unmarshal(body[4:4+n], &h) != nil || h.Version != 1 || len(h.Sizes) != 1+len(h.Categories)+len(h.Controllers) {
+		return nil, errList
+	}
+	rest := body[4+n:]
+	next := func() *roaring.Bitmap {
+		size := h.Sizes[0]
+		h.Sizes = h.Sizes[1:]
+		if size > len(rest) || size < 0 {
+			return nil
+		}
+		b := roaring.New()
+		if _, err := b.FromBuffer(rest[:size]); err != nil {
+			return nil
+		}
+		rest = rest[size:]
+		return b
+	}
+	l := &list{union: next(), controllers: map[string]*roaring.Bitmap{}}
+	ok := l.union != nil
+	for _, bit := range h.Categories {
+		if bit < 0 || bit > 31 {
+			return nil, errList
+		}
+		l.categories[bit] = next()
+		ok = ok && l.categories[bit] != nil
+	}
+	for _, name := range h.Controllers {
+		l.controllers[name] = next()
+		ok = ok && l.controllers[name] != nil
+	}
+	if !ok || len(rest) != 0 {
+		return nil, errList
+	}
+	return l, nil
+}
