@@ -131,7 +131,7 @@ func (s *Service) surveyOf(ctx context.Context, c *casefile.Case, asker event.Ac
 	select {
 	case s.surveys.queue <- func(ctx context.Context) { s.walk(ctx, c, key, v, parts) }:
 	default:
-		return nil, inventory.ErrBusy
+		return nil, bus.Refuse("busy", "too many lists are being checked; try again in a moment")
 	}
 	s.surveys.all[key] = v
 	if s.surveys.order = append(s.surveys.order, key); len(s.surveys.order) > keptSurveys {

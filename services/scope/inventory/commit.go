@@ -111,6 +111,9 @@ func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (Report,
 	if err := putAliases(ctx, r.before, r.after, w.put); err != nil {
 		return d.report, err
 	}
+	if err := d.writeWards(ctx, w, r); err != nil {
+		return d.report, err
+	}
 	if err := w.boundary(ctx, true); err != nil {
 		return d.report, err
 	}

@@ -268,6 +268,11 @@ func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.C
 		if err != nil {
 			return err
 		}
+		if q.Guardians {
+			if err := p.guards(ctx, numbers, l.union); err != nil {
+				return err
+			}
+		}
 		answer.Contacts = make([]person.Contact, 0, len(numbers))
 		n, err := p.contacts(ctx, numbers, &answer)
 		answer.Next += int64(n)

@@ -245,8 +245,8 @@ func (e *erasure) dropKeys(ctx context.Context, tx *sql.Tx, table *pageKeys, num
 	for _, n := range numbers {
 		keys[n%pageSize] = [keySize]byte{}
 	}
-	if _, err := e.store.cfg.Rand.Read(key[:]); err != nil {
-		return fmt.Errorf("make page key: %w", err)
+	if err := randomKeys(e.store.cfg.Rand, key); err != nil {
+		return err
 	}
 	return replaceSegment(ctx, tx, e.head, segmentRow{segKeys, 0, int64(page), sealKeyPage(key, page*pageSize, &keys)})
 }

@@ -207,4 +207,14 @@ func numberContext(number uint32) []byte {
 	return binary.BigEndian.AppendUint32(make([]byte, 0, 4), number)
 }
 
+// randomKeys fills keys afresh.
+func randomKeys(random io.Reader, keys ...*[keySize]byte) error {
+	for _, k := range keys {
+		if _, err := io.ReadFull(random, k[:]); err != nil {
+			return fmt.Errorf("make keys: %w", err)
+		}
+	}
+	return nil
+}
+
 func isZero(key *[keySize]byte) bool { return *key == [keySize]byte{} }

@@ -150,8 +150,9 @@ type alias struct {
 const aliasSize = 2 + 4 + 1
 
 // with returns the aliases after further joins. The oldest number stands for
-// all; who was already joined stays so with the reason of then.
-func (a aliases) with(joins []join) aliases {
+// all; who was already joined stays so with the reason of then. Whom a person
+// told apart stays apart.
+func (a aliases) with(joins []join, apart map[pair]bool) aliases {
 	if len(joins) == 0 {
 		return a
 	}
@@ -168,8 +169,11 @@ func (a aliases) with(joins []join) aliases {
 	}
 	reasons := make(map[uint32]uint8, len(a.pairs)+len(joins))
 	link := func(x, y uint32, reason uint8) {
+		if apart[pairOf(x, y)] {
+			return
+		}
 		x, y = find(x), find(y)
-		if x == y {
+		if x == y || apart[pairOf(x, y)] {
 			return
 		}
 		parent[max(x, y)] = min(x, y)
@@ -205,7 +209,11 @@ func (d *Delivery) joinPeople(ctx context.Context, r *resolution) (err error) {
 	if r.before, err = readAliases(ctx, d.store.db, d.head); err != nil {
 		return err
 	}
-	r.after = r.before.with(r.joins)
+	apart, err := readApart(ctx, d.store.db, d.head)
+	if err != nil {
+		return err
+	}
+	r.after = r.before.with(r.joins, apart)
 	d.report.Joined = int64(len(r.after.pairs) - len(r.before.pairs))
 	return nil
 }

@@ -106,3 +106,10 @@ CREATE TABLE mapping (
 	body      TEXT NOT NULL,
 	PRIMARY KEY (inventory, source)
 );
+-- Numbers that a person told apart again; no import joins them once more.
+CREATE TABLE apart (
+	inventory BIGINT NOT NULL,
+	number    BIGINT NOT NULL,
+	other     BIGINT NOT NULL,
+	PRIMARY KEY (inventory, number, other)
+);
