@@ -111,6 +111,10 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, replicas int) error {
 func buckets(replicas int) []jetstream.KeyValueConfig {
 	return []jetstream.KeyValueConfig{
 		{
+			Bucket: event.BucketLaw, Description: "rule packages that were proposed, and which of them hold", History: 64,
+			Storage: jetstream.FileStorage, Replicas: replicas,
+		},
+		{
 			Bucket: event.BucketSessions, Description: "signed-in sessions of the desk", History: 1,
 			TTL: sessionMaxAge, Storage: jetstream.FileStorage, Replicas: replicas,
 		},

@@ -55,6 +55,10 @@ const (
 	BucketUsers    = "desk-users"
 )
 
+// BucketLaw holds rule packages beside the built-in one: what was proposed,
+// and what each organisation has accepted. The desk writes it.
+const BucketLaw = "law-packages"
+
 // ObjectsRaw is the object store bucket of raw alert bodies.
 const ObjectsRaw = "alerts-raw"
 

@@ -27,7 +27,7 @@ func asks(service string) []string {
 	case event.Desk:
 		return []string{
 			event.AskAlerts, event.AskInventory, event.AskPreview, event.AskPerson,
-			event.AskDifference, event.AskEnter, event.AskErase,
+			event.AskDifference, event.AskEnter, event.AskErase, event.AskWording,
 			event.AskProgress, event.AskMessages, event.AskForecast, event.AskDoubts, event.AskSettle, event.AskReport, event.AskDead("*"),
 		}
 	case event.Notice:
@@ -57,7 +57,7 @@ func buckets(service string) (kv, objects []string) {
 	case event.Intake:
 		return nil, []string{event.ObjectsRaw}
 	case event.Desk:
-		return []string{event.BucketSessions, event.BucketUsers}, nil
+		return []string{event.BucketSessions, event.BucketUsers, event.BucketLaw}, nil
 	}
 	return nil, nil
 }
@@ -102,6 +102,10 @@ func grant(service string) Grant {
 		g.publish("$KV." + b + ".>")
 		g.reads("KV_" + b)
 		g.watches("KV_" + b)
+	}
+	if service == event.Deadline { // it follows what the desk writes
+		g.reads("KV_" + event.BucketLaw)
+		g.watches("KV_" + event.BucketLaw)
 	}
 	for _, b := range objects {
 		g.publish("$O." + b + ".>")
