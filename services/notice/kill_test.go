@@ -6,11 +6,11 @@ import (
 	"sync"
 	"testing"
 	"time"
-	"tocsin.dev/pkg/sqldb"
-	"tocsin.dev/pkg/sqldb/sqldbtest"
 
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/sqldb/sqldbtest"
 	"tocsin.dev/services/sandbox"
 )
 

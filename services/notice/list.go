@@ -248,14 +248,14 @@ func (k *content) ladder(r rule, who recipient) (Ladder, Reason) {
 // take puts the rows of a page into the ledger. People who have a row already
 // (an earlier order of the same kind took them up) keep it if they were or may
 // have been told, and are planned anew if they were not.
-func (w *ledger) take(p *plan, rows []message, last bool) error {
+func (l *ledger) take(p *plan, rows []message, last bool) error {
 	var first bool
-	err := w.tx.QueryRowContext(w.ctx, `SELECT COUNT(*)=1 FROM plan WHERE campaign=$1`, w.campaign).Scan(&first)
+	err := l.tx.QueryRowContext(l.ctx, `SELECT COUNT(*)=1 FROM plan WHERE campaign=$1`, l.campaign).Scan(&first)
 	if err != nil {
 		return fmt.Errorf("ledger: read plans: %w", err)
 	}
 	if first && p.granted == 0 { // pages are whole transactions: nobody on this one can have a row
-		_, err = w.put(rows)
+		_, err = l.put(rows)
 		return err
 	}
 	numbers := make([]person.Number, len(rows))
@@ -263,10 +263,10 @@ func (w *ledger) take(p *plan, rows []message, last bool) error {
 		numbers[i] = rows[i].person
 	}
 	slices.Sort(numbers)
-	if err := w.leaveOut(p, numbers, last); err != nil {
+	if err := l.leaveOut(p, numbers, last); err != nil {
 		return err
 	}
-	known, err := messagesOf(w.ctx, w.tx, w.campaign, numbers)
+	known, err := messagesOf(l.ctx, l.tx, l.campaign, numbers)
 	if err != nil {
 		return err
 	}
@@ -281,7 +281,7 @@ func (w *ledger) take(p *plan, rows []message, last bool) error {
 			fresh = append(fresh, *r)
 			continue
 		}
-		again, err := w.retake(r, before[r.person])
+		again, err := l.retake(r, before[r.person])
 		if err != nil {
 			return err
 		}
@@ -289,17 +289,17 @@ func (w *ledger) take(p *plan, rows []message, last bool) error {
 			fresh = append(fresh, *r)
 		}
 	}
-	if _, err = w.put(fresh); err != nil || !last {
+	if _, err = l.put(fresh); err != nil || !last {
 		return err
 	}
-	return w.carry(p)
+	return l.carry(p)
 }
 
 // leaveOut excludes people who were planned under an earlier list, were not
 // told, and stand between the last page and this one without being on either.
-func (w *ledger) leaveOut(p *plan, numbers []person.Number, last bool) error {
+func (l *ledger) leaveOut(p *plan, numbers []person.Number, last bool) error {
 	var below int64
-	if err := w.tx.QueryRowContext(w.ctx, `SELECT COALESCE(MAX(last),0) FROM chunk WHERE plan=$1`, p.id).Scan(&below); err != nil {
+	if err := l.tx.QueryRowContext(l.ctx, `SELECT COALESCE(MAX(last),0) FROM chunk WHERE plan=$1`, p.id).Scan(&below); err != nil {
 		return fmt.Errorf("ledger: read chunks: %w", err)
 	}
 	upTo := int64(math.MaxUint32)
@@ -307,8 +307,8 @@ func (w *ledger) leaveOut(p *plan, numbers []person.Number, last bool) error {
 		upTo = int64(numbers[len(numbers)-1])
 	}
 	for _, ch := range sendable {
-		rows, err := scanMessages(w.tx.QueryContext(w.ctx, `SELECT `+messageColumns+` FROM message
-			WHERE campaign=$1 AND channel=$2 AND person>$3 AND person<=$4 AND state=$5`, w.campaign, ch, below, upTo, Planned))
+		rows, err := scanMessages(l.tx.QueryContext(l.ctx, `SELECT `+messageColumns+` FROM message
+			WHERE campaign=$1 AND channel=$2 AND person>$3 AND person<=$4 AND state=$5`, l.campaign, ch, below, upTo, Planned))
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,7 @@ func (w *ledger) leaveOut(p *plan, numbers []person.Number, last bool) error {
 				gone = append(gone, m.person)
 			}
 		}
-		if _, err := w.move(ch, gone, Planned, Excluded, ReasonNotOwed, set{}); err != nil {
+		if _, err := l.move(ch, gone, Planned, Excluded, ReasonNotOwed, set{}); err != nil {
 			return err
 		}
 	}
@@ -327,23 +327,23 @@ func (w *ledger) leaveOut(p *plan, numbers []person.Number, last bool) error {
 
 // carry notes how many people the campaign counts beyond the plan's own list,
 // so that the ledger can be held against it.
-func (w *ledger) carry(p *plan) error {
-	if err := w.settle(); err != nil { // the sum below must include this page
+func (l *ledger) carry(p *plan) error {
+	if err := l.settle(); err != nil { // the sum below must include this page
 		return err
 	}
 	var people int64
-	err := w.tx.QueryRowContext(w.ctx, `SELECT COALESCE(SUM(CASE WHEN state IN (1,2,3,4,5,6,7,8,12,13,14) THEN n ELSE 0 END) - SUM(CASE WHEN was IN (1,2,3,4,5,6,7,8,12,13,14) THEN n ELSE 0 END),0)
-		FROM moved WHERE campaign=$1`, w.campaign).Scan(&people)
+	err := l.tx.QueryRowContext(l.ctx, `SELECT COALESCE(SUM(CASE WHEN state IN (1,2,3,4,5,6,7,8,12,13,14) THEN n ELSE 0 END) - SUM(CASE WHEN was IN (1,2,3,4,5,6,7,8,12,13,14) THEN n ELSE 0 END),0)
+		FROM moved WHERE campaign=$1`, l.campaign).Scan(&people)
 	if err != nil {
 		return fmt.Errorf("ledger: count people: %w", err)
 	}
-	_, err = w.tx.ExecContext(w.ctx, `UPDATE plan SET carried=$2 WHERE id=$1`, p.id, people-p.people)
+	_, err = l.tx.ExecContext(l.ctx, `UPDATE plan SET carried=$2 WHERE id=$1`, p.id, people-p.people)
 	return err
 }
 
 // retake plans a person anew who was taken up before and not told. It reports
 // whether a row of its own is still to be put.
-func (w *ledger) retake(r *message, before []message) (put bool, err error) {
+func (l *ledger) retake(r *message, before []message) (put bool, err error) {
 	one := []person.Number{r.person}
 	stands := -1
 	for i := range before {
@@ -361,29 +361,29 @@ func (w *ledger) retake(r *message, before []message) (put bool, err error) {
 	update := set{fresh: true, exposed: r.exposed, bind: r.bind}
 	switch {
 	case old.channel == r.channel && old.state == Planned:
-		_, err = w.tx.ExecContext(w.ctx, `UPDATE message SET exposed=$4, bind=$5, ladder=$6 WHERE campaign=$1 AND channel=$2 AND person=$3`,
-			w.campaign, r.channel, r.person, r.exposed, r.bind, r.ladder)
+		_, err = l.tx.ExecContext(l.ctx, `UPDATE message SET exposed=$4, bind=$5, ladder=$6 WHERE campaign=$1 AND channel=$2 AND person=$3`,
+			l.campaign, r.channel, r.person, r.exposed, r.bind, r.ladder)
 		return false, err
 	case old.channel == r.channel && old.state == Stopped:
-		_, err = w.move(r.channel, one, Stopped, Planned, ReasonReplanned, update)
+		_, err = l.move(r.channel, one, Stopped, Planned, ReasonReplanned, update)
 		return false, err
 	case old.state == Stopped:
-		if _, err = w.move(old.channel, one, Stopped, Planned, ReasonReplanned, set{}); err != nil {
+		if _, err = l.move(old.channel, one, Stopped, Planned, ReasonReplanned, set{}); err != nil {
 			return false, err
 		}
 		old.state = Planned
 	}
-	if _, err = w.move(old.channel, one, old.state, Withdrawn, ReasonReplanned, set{}); err != nil {
+	if _, err = l.move(old.channel, one, old.state, Withdrawn, ReasonReplanned, set{}); err != nil {
 		return false, err
 	}
 	before[stands].state = Withdrawn
-	return w.place(r, before, update)
+	return l.place(r, before, update)
 }
 
 // place puts a person on the first channel of r's ladder that was not tried
 // before, or marks the person unreachable. It reports whether r, as it then
 // is, must still be put as a new row.
-func (w *ledger) place(r *message, before []message, update set) (put bool, err error) {
+func (l *ledger) place(r *message, before []message, update set) (put bool, err error) {
 	one := []person.Number{r.person}
 	for {
 		there := -1
@@ -400,7 +400,7 @@ func (w *ledger) place(r *message, before []message, update set) (put bool, err 
 			if r.state == Unreachable {
 				why = ReasonLadderEnd
 			}
-			_, err = w.move(r.channel, one, Withdrawn, r.state, why, update)
+			_, err = l.move(r.channel, one, Withdrawn, r.state, why, update)
 			return false, err
 		case r.channel == None:
 			return false, fmt.Errorf("ledger: person %d stands twice without a channel", r.person)

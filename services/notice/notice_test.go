@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
