@@ -22,6 +22,9 @@ func (s *Service) settleDoubts(ctx context.Context) {
 		if err := s.settleSome(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "settling doubts failed; will try again", "error", err)
 		}
+		if err := s.watchFailures(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "failures could not be counted; will try again", "error", err)
+		}
 		if err := s.watchBudget(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "the doubt budget could not be checked; will try again", "error", err)
 		}
@@ -407,4 +410,33 @@ func (s *Service) markSilentOn(ctx context.Context, p *plan, ch Channel, from St
 		}
 		s.meters.changes(ctx, counts)
 	}
+}
+
+// watchFailures stops a sending of which too much fails: a wrong list or a
+// wrong sender shows so, on the canary page if there is one.
+func (s *Service) watchFailures(ctx context.Context) error {
+	plans, err := s.store.plans(ctx, planSending)
+	if err != nil {
+		return err
+	}
+	for _, p := range plans {
+		if p.halt != goes || p.granted > 0 {
+			continue
+		}
+		t, err := s.store.tally(ctx, p.campaign)
+		if err != nil {
+			return err
+		}
+		for ch, states := range t.States {
+			bad := states[Failed.String()] + states[Refused.String()]
+			ended := bad + states[Delivered.String()]
+			if ended < 100 || float64(bad) <= s.cfg.MaxFailed*float64(ended) || states[Planned.String()] == 0 {
+				continue
+			}
+			if err := s.blockPlan(ctx, p, "too_many_failures", fmt.Sprintf("%d of %d messages by %s failed", bad, ended, ch)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -83,12 +83,13 @@ func (s *Service) fromTwilio(w http.ResponseWriter, r *http.Request) {
 }
 
 // forged refuses a callback whose signature is wrong. It is counted, and it
-// makes the provider's receipts count as unhealthy until a right one comes.
+// makes the provider's receipts count as unhealthy until a right one comes. The
+// store hears of it once a second at most, whoever posts how much.
 func (s *Service) forged(w http.ResponseWriter, r *http.Request, ch Channel) {
 	s.meters.receipt(r.Context(), providerOf(ch), "wrong_signature", 1)
 	s.log.WarnContext(r.Context(), "a callback with a wrong signature was refused", "provider", providerOf(ch))
 	if _, err := s.store.db.ExecContext(r.Context(), `INSERT INTO provider (id, bad_at, bad) VALUES ($1,$2,1)
-		ON CONFLICT (id) DO UPDATE SET bad_at=excluded.bad_at, bad=provider.bad+1`, ch, s.cfg.Now().UnixMilli()); err != nil {
+		ON CONFLICT (id) DO UPDATE SET bad_at=excluded.bad_at, bad=provider.bad+1 WHERE provider.bad_at < excluded.bad_at - 1000`, ch, s.cfg.Now().UnixMilli()); err != nil {
 		s.log.WarnContext(r.Context(), "a wrong signature could not be counted", "error", err)
 	}
 	http.Error(w, "wrong signature", http.StatusForbidden)

@@ -83,3 +83,21 @@ func TestANameThatLooksLikeATagIsWrittenAsItIs(t *testing.T) {
 		t.Errorf("tally = %+v, want 4 told", tally)
 	}
 }
+
+func TestABadCanaryPageStopsTheRest(t *testing.T) {
+	people := testPeople(2500)
+	for i := range 1000 {
+		people[i].Email = person.Email(fmt.Sprintf("bounce%d@people.example", i))
+	}
+	r := newRig(t, people, func(c *Config) { c.Canary = time.Hour })
+	r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	c := r.await("the block", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Blocked != nil })
+	if c.Orders[0].Blocked.Reason != "too_many_failures" {
+		t.Errorf("blocked for %q, want too_many_failures", c.Orders[0].Blocked.Reason)
+	}
+	if sum := r.box.Summary("", 1); sum.AcceptedTotal != 1000 {
+		t.Errorf("%d messages left, want the canary page of 1000", sum.AcceptedTotal)
+	}
+}

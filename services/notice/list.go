@@ -137,7 +137,7 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 		if err := w.take(p, rows, state == planSending); err != nil {
 			return err
 		}
-		return openChunks(w, p.id, no, rows)
+		return openChunks(w, p.id, no, rows, l.s.cfg.Canary)
 	})
 	if err != nil {
 		return false, err
@@ -413,7 +413,7 @@ func (l *ledger) place(r *message, before []message, update set) (put bool, err 
 }
 
 // openChunks opens a page's chunks on every channel on which somebody of it is planned.
-func openChunks(w *ledger, planID int64, page int, rows []message) error {
+func openChunks(w *ledger, planID int64, page int, rows []message, canary time.Duration) error {
 	byChannel := map[Channel][]person.Number{}
 	for i := range rows {
 		if rows[i].state == Planned {
@@ -423,13 +423,17 @@ func openChunks(w *ledger, planID int64, page int, rows []message) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	due := w.now
+	if page > 0 {
+		due += canary.Milliseconds()
+	}
 	first, last := rows[0].person, rows[0].person
 	for i := range rows {
 		first, last = min(first, rows[i].person), max(last, rows[i].person)
 	}
 	for ch, people := range byChannel {
 		if ch != SMS {
-			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + wholePage, first: first, last: last}, w.now); err != nil {
+			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + wholePage, first: first, last: last}, due); err != nil {
 				return err
 			}
 			continue
@@ -438,7 +442,7 @@ func openChunks(w *ledger, planID int64, page int, rows []message) error {
 		n := (len(people) + slicesOfPage - 1) / slicesOfPage
 		for i := 0; i*n < len(people); i++ {
 			part := people[i*n : min((i+1)*n, len(people))]
-			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + i, first: part[0], last: part[len(part)-1]}, w.now); err != nil {
+			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + i, first: part[0], last: part[len(part)-1]}, due); err != nil {
 				return err
 			}
 		}

@@ -63,7 +63,7 @@ func (m *model) plan(n int) {
 		if err := l.take(p, rows, true); err != nil {
 			return err
 		}
-		return openChunks(l, p.id, 0, rows)
+		return openChunks(l, p.id, 0, rows, 0)
 	})
 	m.must(err)
 	m.must(m.st.setPlan(ctx, p.id, planSending, "", ""))

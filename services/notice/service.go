@@ -76,6 +76,12 @@ type Config struct {
 	// MailDomains limits the rule on compromised mailboxes to these domains, by
 	// organisation; without an entry every exposed mailbox counts.
 	MailDomains map[string][]string
+	// Canary is how long the first page of a list goes ahead of the others, so that
+	// a mistake is seen while it is small; 0 means that all go at once.
+	Canary time.Duration
+	// MaxFailed is the share of messages that may fail before the sending stops
+	// for a person to look, once a hundred have come to an end; 0 means 0.3.
+	MaxFailed float64
 	// MaxShared is the most people who may share one address before the plan
 	// stops for a person to look; 0 means 25.
 	MaxShared int
@@ -245,6 +251,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SettleFor <= 0 {
 		c.SettleFor = 10 * time.Minute
+	}
+	if c.MaxFailed <= 0 {
+		c.MaxFailed = 0.3
 	}
 	if c.MaxShared <= 0 {
 		c.MaxShared = 25
