@@ -119,6 +119,7 @@ type Delivery struct {
 	masks    map[uint32]uint16
 	sets     []uint32 // by mask index
 	termIDs  [2]map[string]uint16
+	lastTerm [2]term
 
 	rows uint32 // ordinals given
 	// records holds the rows, by the first byte of the hash of their identity:
@@ -148,7 +149,17 @@ type deliveredDataset struct {
 	known       bool // was there before
 	touched     bool // defined by this delivery
 	records     int64
+	arrived     int64 // in this delivery
 	first, last uint32
+	// mask is the index of the last category set, maskOf.
+	mask   uint16
+	maskOf uint32
+}
+
+// term is a word with its index.
+type term struct {
+	word string
+	id   uint16
 }
 
 type guardianRef struct {

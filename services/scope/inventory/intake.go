@@ -11,7 +11,11 @@ import (
 )
 
 func (d *Delivery) term(list int, word string) (uint16, error) {
+	if last := &d.lastTerm[list]; last.word == word && last.word != "" {
+		return last.id, nil
+	}
 	if id, known := d.termIDs[list][word]; known {
+		d.lastTerm[list] = term{strings.Clone(word), id}
 		return id, nil
 	}
 	words := &d.head.terms.Jurisdictions
@@ -225,7 +229,10 @@ func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
 		return nil, errSkip
 	}
 	ds.Categories |= category.Set(set)
-	mask, known := d.masks[set]
+	mask, known := ds.mask, ds.maskOf == set
+	if !known {
+		mask, known = d.masks[set]
+	}
 	if !known {
 		if len(d.sets) > math.MaxUint16 {
 			return nil, fmt.Errorf("more than %d different sets of categories", math.MaxUint16)
@@ -234,6 +241,7 @@ func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
 		d.masks[set] = mask
 		d.sets = append(d.sets, set)
 	}
+	ds.mask, ds.maskOf = mask, set
 	if h.Last == 0 {
 		h.Last = stillHeld
 	}
@@ -245,7 +253,7 @@ func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
 	ds.last = max(ds.last, h.Last)
 	ds.touched = true
 	d.report.Holdings++
-	d.report.Records[ds.Key]++
+	ds.arrived++
 	b = binary.LittleEndian.AppendUint16(b, ds.id)
 	b = binary.LittleEndian.AppendUint16(b, mask)
 	b = binary.LittleEndian.AppendUint32(b, h.First)

@@ -48,6 +48,11 @@ func (d *Delivery) resolve(ctx context.Context, r *resolution) error {
 	if err := d.flushRow(); err != nil {
 		return err
 	}
+	for _, ds := range d.byID[1:] {
+		if ds != nil && ds.arrived > 0 {
+			d.report.Records[ds.Key] = ds.arrived
+		}
+	}
 	r.numbers = make([]uint32, d.rows)
 	r.people = d.head.people
 	r.bits = d.head.indexBits

@@ -38,7 +38,7 @@ type spillBlock struct {
 
 const (
 	spillBlockSize = 64 << 10
-	spillInMemory  = 8 << 20
+	spillInMemory  = 4 << 20
 )
 
 func newSpill(dir string) *spill {
@@ -47,7 +47,7 @@ func newSpill(dir string) *spill {
 
 // newSmallSpill is for many parts of small rows: its parts take less memory.
 func newSmallSpill(dir string) *spill {
-	return &spill{dir: dir, block: spillBlockSize / 4, inMem: spillInMemory}
+	return &spill{dir: dir, block: spillBlockSize / 4, inMem: spillInMemory / 4}
 }
 
 // newPassing is for parts that are read soon after they are filled: they rarely
