@@ -27,7 +27,7 @@ func textPath(number string, k event.TextKey) string {
 // textView is a text as a page shows it.
 type textView struct {
 	T            *casefile.Text
-	ID           string
+	ID, Name     string
 	Link, Writer string
 	// Before is the number of the version before.
 	Before int
@@ -47,7 +47,7 @@ type rendered struct {
 func (s *Service) textViews(c *casefile.Case) []textView {
 	var out []textView
 	for _, t := range Texts(c) {
-		out = append(out, textView{T: t, ID: strings.ReplaceAll(t.TextKey.String(), "/", "-"), Link: textPath(c.Number, t.TextKey), Writer: s.userName(t.Writer)})
+		out = append(out, textView{T: t, ID: strings.ReplaceAll(t.TextKey.String(), "/", "-"), Name: textName(t.TextKey), Link: textPath(c.Number, t.TextKey), Writer: s.userName(t.Writer)})
 	}
 	return out
 }

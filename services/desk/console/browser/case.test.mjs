@@ -66,6 +66,9 @@ test("a whole case by mouse", async () => {
   await dpo.press("Record the assessment");
 
   const legal = await Reader.signIn(chrome, running, "tidewater-legal");
+  await legal.go(`/cases/${number}/wording/people/email/en-GB`);
+  await legal.fill("Remark", "Reads well.");
+  await legal.press("Record the remark");
   await legal.go(`/cases/${number}/approve`);
   await legal.tick("I have read every text above");
   await legal.press("Approve and sign");
@@ -84,12 +87,24 @@ test("a whole case by mouse", async () => {
   await dpo.waitFor("people told", 90);
   await dpo.look("_cases_case_dispatch_running");
   await dpo.go(`/cases/${number}/messages`);
+  await dpo.page.locator("tbody a").first().click();
+  await dpo.look("_cases_case_messages_person");
+  await dpo.go(`/cases/${number}/report`);
+  await dpo.go(`/cases/${number}/doubts`);
   await dpo.go(`/cases/${number}/timeline`);
   await dpo.go("/deadlines");
   await dpo.go(`/cases/${number}`);
   await dpo.fill("Show the case as it was known at", hoursAgo(-1 / 60));
   await dpo.press("Show");
   await dpo.go("/cases");
+
+  await dpo.go(`/cases/${number}`);
+  await dpo.page.locator(".duty a").first().click();
+  await dpo.look("_cases_case_duty");
+  await dpo.go(`/cases/${number}/close`);
+  await dpo.go("/cases/2020-999");
+  const admin = await Reader.signIn(chrome, running, "tidewater-admin");
+  await admin.go("/dead-letters");
 
   // Small and dark.
   const small = await Reader.signIn(chrome, running, "tidewater-dpo", { viewport: { width: 320, height: 700 }, colorScheme: "dark" });

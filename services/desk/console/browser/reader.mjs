@@ -53,7 +53,7 @@ export class Reader {
 
   /** Holds the page against WCAG 2.2 AA and takes its picture, once a page and state. */
   async look(name) {
-    name ??= this.path.replace(/\d{4}-\d{3}/, "case").replace(/[0-9a-f]{8}-[0-9a-f-]{27}|[A-Za-z0-9_-]{24,}/g, "id").replaceAll("/", "_") || "_";
+    name ??= this.path.replace(/\d{4}-\d{3}/, "case").replace(/[0-9a-f]{8}-[0-9a-f-]{27}|[A-Za-z0-9_-]{24,}/g, "id").replaceAll("/", "_");
     await this.page.evaluate(axe);
     const found = await this.page.evaluate(() => globalThis.axe.run(document, {
       runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],

@@ -79,7 +79,7 @@
     if (link) { link.hidden = false; link.textContent = "Show " + waiting + (waiting === 1 ? " change" : " changes"); }
     if (e && e.summary) say(e.summary);
   }
-  var tenth = -1;
+  var tenth = -1, strange = {};
   function progressed(p) {
     Object.keys(p.numbers || {}).forEach(function (k) {
       var el = document.querySelector('[data-number="' + k + '"]');
@@ -88,6 +88,7 @@
     (p.bars || []).forEach(function (b) {
       var rect = document.getElementById(b.id);
       if (rect) { rect.setAttribute("x", b.x); rect.setAttribute("width", b.w); }
+      else if (b.w > 0 && !strange[b.id]) { strange[b.id] = true; changed(null); } // a state that this page has no row for
     });
     if (p.tenth !== undefined && p.tenth !== tenth) {
       if (tenth >= 0) say(p.words);
