@@ -82,8 +82,11 @@ func (a *apiServer) CheckDeclaration(ctx context.Context, r api.CheckDeclaration
 }
 
 func (a *apiServer) GetCase(ctx context.Context, r api.GetCaseRequestObject) (api.GetCaseResponseObject, error) {
-	c, now := (*casefile.Case)(nil), a.s.cfg.Now()
-	var err error
+	var (
+		c   *casefile.Case
+		err error
+		now = a.s.cfg.Now()
+	)
 	if r.Params.AsOf.IsZero() {
 		c, err = a.s.Case(ctx, who(ctx), r.Number)
 	} else {

@@ -126,7 +126,10 @@ func (s *Service) live(w http.ResponseWriter, r *http.Request, u User) error {
 	for st.say("time", "", s.cfg.Now().UTC().Format(time.RFC3339)) == nil && pause(ctx, beat) {
 	}
 	end()
-	<-follow
+	if err := <-follow; err != nil && r.Context().Err() == nil {
+		// The answer has begun; the browser connects again by itself.
+		s.cfg.Log.WarnContext(r.Context(), "an event stream ended early", "error", err)
+	}
 	return nil
 }
 

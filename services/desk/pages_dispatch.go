@@ -277,10 +277,9 @@ func (s *Service) addForecast(page *progressPage, p Progress) {
 func (s *Service) doSteer(w http.ResponseWriter, r *http.Request, u User) error {
 	on, order, reason := onOf(r), r.PathValue("order"), r.PostFormValue("reason")
 	on.Seen = 0 // stopping must not wait for anybody to read on
-	done, steer := "", s.StopDispatch
+	done, steer := "Stopped. Nothing more leaves; what had left is counted below.", s.StopDispatch
 	switch r.PathValue("act") {
 	case "stop":
-		done = "Stopped. Nothing more leaves; what had left is counted below."
 	case "pause":
 		done, steer = "Paused", s.PauseDispatch
 	case "resume":
