@@ -101,6 +101,16 @@ func (t *table) dates(row []string, at Origin) {
 			}
 		}
 	}
+	if v := t.value(row, colMovedOn); v != "" {
+		day, err := t.reader.day(v)
+		if err != nil {
+			t.bad(at, colMovedOn, err)
+		} else if p.Before, err = t.reader.jurisdiction(t.value(row, colBefore), ""); err != nil {
+			t.bad(at, colBefore, err)
+		} else {
+			p.MovedOn = dayFrom(int64(day))
+		}
+	}
 	if v := t.value(row, colLastActive); v != "" {
 		day, err := t.reader.day(v)
 		if err != nil || day < 1 {

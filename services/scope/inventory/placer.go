@@ -25,6 +25,8 @@ type placer struct {
 	newer   Person
 	buf     []byte
 	rows    [][]byte
+	moves   map[uint16]move
+	moved   bool // the moves of the chunk changed
 }
 
 func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
@@ -51,6 +53,10 @@ func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
 	if err := p.openChunk(ctx, chunk); err != nil {
 		return err
 	}
+	if p.moves, err = readMoves(ctx, d.store.db, d.head, chunk); err != nil {
+		return err
+	}
+	p.moved = false
 	changed := false
 	for page := range uint32(pages) {
 		c, err := p.page(ctx, chunk, page, body, next)
@@ -61,6 +67,11 @@ func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
 	}
 	if !changed {
 		return nil
+	}
+	if p.moved {
+		if err := p.w.put(ctx, segmentRow{segMoves, 0, int64(chunk), buildMoves(p.moves)}); err != nil {
+			return err
+		}
 	}
 	table, err := d.tree.sealTable(d.store.cfg.Rand, chunk, p.table)
 	if err != nil {
@@ -181,7 +192,7 @@ func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, e
 	p.buf = sealOnce(p.buf, &p.keys[slot], record, numberContext(number))
 	p.records[slot] = p.buf[start:len(p.buf):len(p.buf)]
 	p.attrs.set(uint16(number), attr)
-	return true, nil
+	return true, p.move(uint16(number), attr, record)
 }
 
 // fold lays rows over a record and returns the new record with its attribute.

@@ -50,6 +50,8 @@ type plan struct {
 	groups   []group
 	datasets []int64 // distinct, ascending
 	rings    bool    // more than one ring is stated
+	// asOf is the last day of the windows: people count where they lived then.
+	asOf Day
 }
 
 // Policy is what an organisation promised, as far as counting needs it.
@@ -72,6 +74,7 @@ func newPlan(known []datasetRow, exposures []event.Exposure, policy Policy) (*pl
 			return nil, err
 		}
 		rings[ring] = true
+		p.asOf = max(p.asOf, DayOf(e.To.Add(-1)))
 		found := false
 		for _, ds := range known {
 			if ds.Key != e.Dataset && ds.System != e.Dataset {

@@ -62,6 +62,11 @@ type Person struct {
 	// GuardianRef is the Ref of the person who is told instead of a minor.
 	GuardianRef string
 
+	// MovedOn is since when the person lives in Jurisdiction, and Before where
+	// they lived until then: the law of the day of the breach counts.
+	MovedOn Day
+	Before  string
+
 	// Filled in by the store.
 	guardian    person.Number
 	otherEmails []string
@@ -95,6 +100,8 @@ const (
 	byMail = 1 << iota
 	bySMS
 	byPost
+	// hasMoved is no channel: it says that the record tells of a move.
+	hasMoved = 1 << 7
 )
 
 func (p *Person) channels() uint8 {
@@ -107,6 +114,9 @@ func (p *Person) channels() uint8 {
 	}
 	if len(p.Address) >= 2 { // a street or box, and a place
 		c |= byPost
+	}
+	if p.MovedOn != 0 {
+		c |= hasMoved
 	}
 	return c
 }
@@ -131,6 +141,7 @@ const (
 	fieldOtherEmail // repeated
 	fieldOtherPhone // repeated
 	fieldLastActive
+	fieldMoved      // day u32, then where they lived before
 	fieldSupplement // number u32, then the record of the duplicate; repeated, last
 )
 
@@ -178,6 +189,12 @@ func (p *Person) encode(b []byte) []byte {
 	if p.LastActive != 0 {
 		b = append(b, fieldLastActive, 2)
 		b = binary.LittleEndian.AppendUint16(b, p.LastActive)
+	}
+	if p.MovedOn != 0 {
+		b = append(b, fieldMoved)
+		b = binary.AppendUvarint(b, uint64(4+len(p.Before)))
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.MovedOn))
+		b = append(b, p.Before...)
 	}
 	if p.guardian != 0 { // last, as an import learns it after the rest
 		b = append(b, fieldGuardian, 4)
@@ -286,6 +303,10 @@ func (p *Person) decode(record string) error {
 			p.otherPhones = append(p.otherPhones, v)
 		case fieldLastActive:
 			p.LastActive = uint16(number32(v))
+		case fieldMoved:
+			if len(v) >= 4 {
+				p.MovedOn, p.Before = Day(number32(v)), v[4:]
+			}
 		case fieldSupplement:
 			if len(v) > 4 {
 				p.supplements = append(p.supplements, supplement{number32(v), v[4:]})
@@ -416,6 +437,9 @@ func (p *Person) laidOver(newer *Person) {
 	}
 	if newer.guardian != 0 {
 		p.guardian = newer.guardian
+	}
+	if newer.MovedOn > p.MovedOn {
+		p.MovedOn, p.Before = newer.MovedOn, newer.Before
 	}
 	p.LastActive = max(p.LastActive, newer.LastActive)
 	p.OptOut = p.OptOut || newer.OptOut

@@ -66,6 +66,8 @@ const (
 	colGuardian
 	colSource
 	colLastActive
+	colMovedOn
+	colBefore
 	colDataset
 	colCategories
 	colFirstSeen
@@ -85,7 +87,7 @@ const (
 var columnNames = [columnCount]string{
 	"person", "space", "official_id", "given_name", "family_name", "email", "email_verified", "phone",
 	"address1", "address2", "address3", "postcode", "city", "region", "country", "language", "born", "age_class", "relation",
-	"preference", "opt_out", "deceased", "guardian", "source", "last_active",
+	"preference", "opt_out", "deceased", "guardian", "source", "last_active", "moved_on", "previous_country",
 	"dataset", "categories", "first_seen", "last_seen",
 	"key", "system", "name", "note", "purpose", "retention_months", "role", "controller", "medium",
 }

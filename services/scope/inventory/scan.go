@@ -104,6 +104,9 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 	if err := sc.loadAttributes(ctx, chunk); err != nil {
 		return segmentError(segAttributes, 0, int64(chunk), err)
 	}
+	if err := sc.moveBack(ctx, chunk); err != nil {
+		return err
+	}
 	sc.bury(chunk)
 	if err := sc.takeAliases(chunk, aliases, &carry); err != nil {
 		return segmentError(segAliases, 0, int64(chunk), err)

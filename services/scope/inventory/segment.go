@@ -17,6 +17,7 @@ const (
 	segIndex      = 5 // a = kind of identifier × 64 + bits, c = partition
 	segAliases    = 6 // c = chunk of the alias
 	segJoined     = 7 // c = chunk of the person the aliases stand for
+	segMoves      = 9 // c = chunk: number u16, day u32, former jurisdiction u16
 	segWards      = 8 // c = chunk of the guardian: who is told through whom
 )
 
