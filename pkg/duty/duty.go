@@ -136,7 +136,7 @@ func newest(c *casefile.Case) string {
 		at, why = c.RiskAt, "the risk was assessed as "+string(c.Risk.Level)
 	}
 	if s := c.Latest(); s != nil && s.SealedAt.After(at) {
-		at, why = s.SealedAt, fmt.Sprintf("revision %d of the list was sealed with %d people", s.Revision, s.People)
+		why = fmt.Sprintf("revision %d of the list was sealed with %d people", s.Revision, s.People)
 	}
 	return why
 }

@@ -195,7 +195,7 @@ func (j *Journal) encode(ctx context.Context, org, caseID string, expected uint6
 		}
 		data, err := json.Marshal(e)
 		if err != nil {
-			return nil, fmt.Errorf("%w: encode %s %s: %v", ErrInvalid, e.Type, e.ID, err)
+			return nil, fmt.Errorf("%w: encode %s %s: %w", ErrInvalid, e.Type, e.ID, err)
 		}
 		if total += len(data); len(data) > MaxEventBytes || total > maxBatchBytes {
 			return nil, fmt.Errorf("%w: %s %s is too large (%d bytes; at most %d, and %d for a decision)", ErrInvalid, e.Type, e.ID, len(data), MaxEventBytes, maxBatchBytes)

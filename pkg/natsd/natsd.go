@@ -151,7 +151,7 @@ func listen(opts *server.Options, address string) error {
 	}
 	probe, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("%w: %s (%v)", ErrPortInUse, address, err)
+		return fmt.Errorf("%w: %s (%w)", ErrPortInUse, address, err)
 	}
 	return probe.Close()
 }

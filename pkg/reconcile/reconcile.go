@@ -72,7 +72,6 @@ type Runner struct {
 	tracer trace.Tracer
 	says   []event.Type
 
-	mu    sync.Mutex
 	q     *queue
 	ready chan struct{}
 }
