@@ -65,7 +65,7 @@ func TestDeliveriesGoTogetherOnlyWhileOneIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes []int
 		g := &gatherer{publish: func(_ context.Context, all []delivery) (bool, error) {
-			time.Sleep(10 * time.Millisecond) // the disk, on the bubble's clock
+			<-time.After(10 * time.Millisecond) // the disk, on the bubble's clock
 			sizes = append(sizes, len(all))
 			return len(all) == 1 && all[0].ID == "known", nil
 		}}
@@ -112,7 +112,7 @@ func TestAFailedBundleFailsForAllInItAndTheNextGoesOn(t *testing.T) {
 		away := errors.New("away")
 		calls := 0
 		g := &gatherer{publish: func(context.Context, []delivery) (bool, error) {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			if calls++; calls == 2 {
 				return false, away
 			}

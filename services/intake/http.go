@@ -90,8 +90,8 @@ func (s *Service) receive(w http.ResponseWriter, r *http.Request) (received, err
 			return received{}, err
 		}
 	}
-	// Deadlines of a connection are on the machine's clock. A recorder in a test has none.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+	// A recorder in a test has no deadlines.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) //nolint:forbidigo // a connection's deadline is on the machine's clock
 	body, err := web.ReadBody(w, r, MaxBody)
 	if err != nil {
 		return received{}, err

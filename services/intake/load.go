@@ -81,9 +81,9 @@ func (l Load) Run(ctx context.Context) (LoadReport, error) {
 		}
 		body := l.Body(n)
 		wg.Go(func() {
-			sent := time.Now()
+			begun := time.Now()
 			status, err := l.post(ctx, body)
-			took[n] = time.Since(sent)
+			took[n] = time.Since(begun)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
