@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -118,6 +117,6 @@ func RunSandbox(ctx context.Context, s Settings, log *slog.Logger, ready func(ur
 	}
 	parts := process.Group{Log: log}
 	parts.Add(process.Part{Name: "sandbox", Run: sb.Run})
-	parts.Add(process.Part{Name: "sandbox http", Run: func(ctx context.Context) error { return web.Serve(ctx, ln, http.Handler(sb.Handler()), log) }})
+	parts.Add(process.Part{Name: "sandbox http", Run: func(ctx context.Context) error { return web.Serve(ctx, ln, sb.Handler(), log) }})
 	return parts.Run(ctx, func() { ready("http://"+ln.Addr().String(), sb.PublicKey()) })
 }

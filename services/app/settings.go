@@ -153,5 +153,3 @@ func (s *Settings) key(set, name string) string {
 	}
 	return filepath.Join(s.DataDir, "keys", name)
 }
-
-func (s *Settings) runs(service string) bool { return slices.Contains(s.Services, service) }
