@@ -100,8 +100,11 @@ func (p *player) report(ctx context.Context) (Report, error) {
 		return Report{}, err
 	}
 	t, ok, err := p.tally(ctx)
-	if err != nil || !ok {
-		return Report{}, fmt.Errorf("read the tally: %v", err)
+	if err != nil {
+		return Report{}, fmt.Errorf("read the tally: %w", err)
+	}
+	if !ok {
+		return Report{}, fmt.Errorf("read the tally: order %s is not planned yet", p.ordered)
 	}
 	r := Report{
 		Organisation: p.org, Case: p.number, People: t.People, InDoubt: t.InDoubt, Unreachable: t.Unreachable, Excluded: t.Excluded,
