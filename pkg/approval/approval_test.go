@@ -21,6 +21,8 @@ type desk struct {
 	signer *seal.Signer
 	keys   []seal.Entry
 	seq    uint64
+	// entries are the journal of the case.
+	entries []casefile.Entry
 }
 
 func newDesk(t *testing.T) *desk {
@@ -52,7 +54,8 @@ func (d *desk) say(who string, b event.Body) {
 		d.t.Fatal(err)
 	}
 	d.seq++
-	d.c.Apply(casefile.Entry{Seq: d.seq, Event: e})
+	d.entries = append(d.entries, casefile.Entry{Seq: d.seq, Event: e})
+	d.c.Apply(d.entries[len(d.entries)-1])
 }
 
 func (d *desk) write(who, language, body string) {

@@ -123,6 +123,10 @@ type ContactsQuestion struct {
 	Numbers []person.Number `json:"numbers,omitempty"`
 	// Guardians allows numbers that are guardians of people on the list.
 	Guardians bool `json:"guardians,omitempty"`
+	// Asker and Reason are set when a person looks at somebody's notice: scope
+	// then demands a role that may reveal people and names the person in its audit.
+	Asker  *Actor `json:"asker,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // ContactsAnswer carries contacts in order of person number. Its JSON form is

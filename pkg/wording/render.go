@@ -6,6 +6,8 @@ import (
 	"html"
 	"strings"
 	"sync"
+
+	"tocsin.dev/pkg/event"
 )
 
 // Message is what one person receives, byte for byte.
@@ -48,6 +50,12 @@ func (t *Template) Bind(common Common) (*Bound, error) {
 
 // Key returns which text this is.
 func (b *Bound) Key() string { return b.t.Key.String() }
+
+// TextKey returns which text this is.
+func (b *Bound) TextKey() event.TextKey { return b.t.Key }
+
+// Met returns the conditions of the text that the recipient meets, as they are written in it.
+func (b *Bound) Met(r Recipient) []string { return b.t.names(b.t.met(r)) }
 
 // Language returns the language of the text.
 func (b *Bound) Language() string { return b.t.Key.Language }
