@@ -130,7 +130,12 @@ type text struct {
 }
 
 func newContent(c *casefile.Case, o *casefile.Order, org *organisation.Organisation) (*content, error) {
-	k := &content{seq: c.Seq, c: c, order: o, org: org, a: &c.Approval(o.Approval).Approval, texts: map[event.TextKey]*text{}}
+	return contentOf(c, o, org, &c.Approval(o.Approval).Approval)
+}
+
+// contentOf compiles the texts that an approval names.
+func contentOf(c *casefile.Case, o *casefile.Order, org *organisation.Organisation, a *event.Approval) (*content, error) {
+	k := &content{seq: c.Seq, c: c, order: o, org: org, a: a, texts: map[event.TextKey]*text{}}
 	for _, t := range k.a.Texts {
 		words := c.Texts[t.TextKey]
 		if words == nil {

@@ -351,14 +351,11 @@ func (s *Service) watchBudget(ctx context.Context) error {
 	if s.cfg.Doubt.Budget >= 1 {
 		return nil
 	}
-	plans, err := s.store.plans(ctx, planSending)
+	plans, err := s.store.plansWhere(ctx, `state=$1 AND halt=0 AND id IN (SELECT plan FROM attempt WHERE state=$2)`, planSending, attemptInDoubt)
 	if err != nil {
 		return err
 	}
 	for _, p := range plans {
-		if p.halt != goes {
-			continue
-		}
 		var n int64
 		err := s.store.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(n),0) FROM attempt WHERE state=$1 AND plan=$2 AND at<$3`,
 			attemptInDoubt, p.id, s.cfg.Now().Add(-s.cfg.Doubt.Quiet).UnixMilli()).Scan(&n)
@@ -378,7 +375,7 @@ func (s *Service) watchBudget(ctx context.Context) error {
 // of them. They still count as told.
 func (s *Service) markSilent(ctx context.Context) error {
 	before := s.cfg.Now().Add(-s.cfg.Doubt.Silent)
-	plans, err := s.store.plans(ctx, planSending)
+	plans, err := s.store.plansWhere(ctx, `state=$1 AND last_at>$2`, planSending, before.Add(-3*s.cfg.Doubt.Silent).UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -415,12 +412,12 @@ func (s *Service) markSilentOn(ctx context.Context, p *plan, ch Channel, from St
 // watchFailures stops a sending of which too much fails: a wrong list or a
 // wrong sender shows so, on the canary page if there is one.
 func (s *Service) watchFailures(ctx context.Context) error {
-	plans, err := s.store.plans(ctx, planSending)
+	plans, err := s.store.atWork(ctx)
 	if err != nil {
 		return err
 	}
 	for _, p := range plans {
-		if p.halt != goes || p.granted > 0 {
+		if p.granted > 0 {
 			continue
 		}
 		t, err := s.store.tally(ctx, p.campaign)

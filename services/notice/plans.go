@@ -90,7 +90,16 @@ func onePlan(row *sql.Row) (*plan, error) {
 
 // plans returns the plans in a state.
 func (s *store) plans(ctx context.Context, state planState) ([]*plan, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT `+planColumns+` FROM plan WHERE state=$1 ORDER BY id`, state)
+	return s.plansWhere(ctx, `state=$1`, state)
+}
+
+// atWork returns the plans that send and have something left to send.
+func (s *store) atWork(ctx context.Context) ([]*plan, error) {
+	return s.plansWhere(ctx, `state=$1 AND halt=0 AND id IN (SELECT plan FROM chunk WHERE open=1)`, planSending)
+}
+
+func (s *store) plansWhere(ctx context.Context, where string, args ...any) ([]*plan, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT `+planColumns+` FROM plan WHERE `+where+` ORDER BY id`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read plans: %w", err)
 	}

@@ -320,6 +320,10 @@ func (s *Service) stopChannel(ctx context.Context, p *plan, ch Channel) error {
 	}
 }
 
+// tellFor is how long after its last message the counts of an order are
+// followed by the second; what comes later is seen by the reconciler's sweep.
+const tellFor = time.Hour
+
 // tell pokes the reconciler when the counts of an order have changed.
 func (s *Service) tell(ctx context.Context) {
 	known := map[int64]int64{}
@@ -339,7 +343,7 @@ func (s *Service) tell(ctx context.Context) {
 
 func (s *Service) tellChanged(ctx context.Context, known map[int64]int64) error {
 	rows, err := s.store.db.QueryContext(ctx, `SELECT p.id, p.org, p.case_id, COALESCE((SELECT SUM(n) FROM moved m WHERE m.campaign=p.campaign), 0)
-		FROM plan p WHERE p.state IN ($1,$2)`, planSending, planStopped)
+		FROM plan p WHERE p.state IN ($1,$2) AND (p.last_at=0 OR p.last_at>$3)`, planSending, planStopped, s.cfg.Now().Add(-tellFor).UnixMilli())
 	if err != nil {
 		return fmt.Errorf("read counts: %w", err)
 	}

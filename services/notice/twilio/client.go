@@ -85,6 +85,20 @@ type SMS struct {
 
 // Send creates one message and says what the answer proves.
 func (c *Client) Send(ctx context.Context, m SMS) carrier.Answer {
+	call := c.newCall(ctx)
+	created, err := api.NewApiServiceWithClient(call).CreateMessage(c.params(m))
+	a := call.answer(c.cfg.Now())
+	if a.Class != carrier.Accepted {
+		return a
+	}
+	if err != nil || created.Sid == nil {
+		return carrier.Answer{Class: carrier.InDoubt, Status: a.Status, Detail: "2xx without a readable message"}
+	}
+	a.ID = *created.Sid
+	return a
+}
+
+func (c *Client) params(m SMS) *api.CreateMessageParams {
 	p := (&api.CreateMessageParams{}).SetTo(m.To).SetBody(m.Body)
 	if strings.HasPrefix(m.From, "MG") && len(m.From) == 34 {
 		p.SetMessagingServiceSid(m.From)
@@ -97,17 +111,7 @@ func (c *Client) Send(ctx context.Context, m SMS) carrier.Answer {
 	if c.cfg.Callback != "" {
 		p.SetStatusCallback(c.callback(m))
 	}
-	call := c.newCall(ctx)
-	created, err := api.NewApiServiceWithClient(call).CreateMessage(p)
-	a := call.answer(c.cfg.Now())
-	if a.Class != carrier.Accepted {
-		return a
-	}
-	if err != nil || created.Sid == nil {
-		return carrier.Answer{Class: carrier.InDoubt, Status: a.Status, Detail: "2xx without a readable message"}
-	}
-	a.ID = *created.Sid
-	return a
+	return p
 }
 
 // callback is the URL of a message's callbacks. The fragment asks Twilio for
