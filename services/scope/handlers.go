@@ -69,6 +69,11 @@ func (s *Service) answerPreview(ctx context.Context, q event.PreviewQuestion) (e
 }
 
 func (s *Service) answerContacts(ctx context.Context, q event.ContactsQuestion) (event.ContactsAnswer, error) {
+	if q.Asker != nil {
+		if err := allowed(*q.Asker, mayReveal[:]); err != nil {
+			return event.ContactsAnswer{}, err
+		}
+	}
 	a, err := s.store.Contacts(ctx, q)
 	if err != nil {
 		return a, refusal(err)

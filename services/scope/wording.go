@@ -14,6 +14,7 @@ import (
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/journal"
+	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/scope/inventory"
 )
@@ -125,7 +126,7 @@ func (s *Service) surveyOf(ctx context.Context, c *casefile.Case, asker event.Ac
 		close(v.done)
 		return v, nil
 	}
-	if err := s.store.WalkBegins(ctx, c.Org, c.Number, head.Revision, "person "+asker.ID, "check of the wording"); err != nil {
+	if err := s.store.WalkBegins(ctx, c.Org, c.Number, head.Revision, asker.ID+" ("+asker.Role+")", "check of the wording"); err != nil {
 		return nil, err
 	}
 	select {
@@ -211,7 +212,7 @@ func lay(part *wording.Survey, w inventory.Walked) {
 	for i := range w.Contacts {
 		named := &w.Contacts[i]
 		reach := named
-		if g := w.Guardians[named.Guardian]; g != nil && named.Guardian != 0 {
+		if g := w.Guardians[named.Guardian]; g != nil && named.AgeClass == person.AgeMinor {
 			reach = g
 		}
 		part.Add(named, reach)

@@ -285,11 +285,21 @@ func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.C
 		answer.Contacts[i].Exposed = l.exposedOf(uint32(answer.Contacts[i].Number))
 	}
 	// Told before it is handed out: an answer without its audit must not exist.
-	if err := s.audit(ctx, q.Org, audited{actor: "service notice", act: "contacts", caseID: q.Case, people: int64(len(answer.Contacts)),
-		detail: fmt.Sprintf("revision %d, order %s, from %d to %d", q.Revision, clip(q.Order), q.From, answer.Next)}); err != nil {
+	if err := s.audit(ctx, q.Org, told(q, answer)); err != nil {
 		return event.ContactsAnswer{}, err
 	}
 	return answer, nil
+}
+
+// told is the audit of an answer: to the sender, or to a person who looks at
+// what somebody would be sent.
+func told(q event.ContactsQuestion, a event.ContactsAnswer) audited {
+	if q.Asker != nil && len(q.Numbers) > 0 {
+		return audited{actor: q.Asker.ID + " (" + q.Asker.Role + ")", act: "preview", caseID: q.Case, people: int64(len(a.Contacts)),
+			detail: fmt.Sprintf("revision %d, person %d: %s", q.Revision, q.Numbers[0], clip(q.Reason))}
+	}
+	return audited{actor: "service notice", act: "contacts", caseID: q.Case, people: int64(len(a.Contacts)),
+		detail: fmt.Sprintf("revision %d, order %s, from %d to %d", q.Revision, clip(q.Order), q.From, a.Next)}
 }
 
 // asked returns the numbers a question is about, ascending, after checking that
