@@ -110,7 +110,7 @@ type file struct {
 	data []byte
 }
 
-// readRules returns the rule files, and for each the text of its cases.
+// readRules returns the rule files, for each the text of its cases, and a digest over everything that decides a duty.
 func readRules(fsys fs.FS) (files []file, cases map[string][]byte, digest string, err error) {
 	cases = map[string][]byte{}
 	h := sha256.New()
@@ -133,6 +133,20 @@ func readRules(fsys fs.FS) (files []file, cases map[string][]byte, digest string
 	})
 	if err != nil {
 		return nil, nil, "", fmt.Errorf("read rules: %w", err)
+	}
+	for _, dir := range []string{"calendars", "data"} { // a moved holiday moves a duty as well as a changed rule does
+		err = fs.WalkDir(fsys, dir, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(fsys, name)
+			h.Write([]byte(name))
+			h.Write(data)
+			return err
+		})
+		if err != nil {
+			return nil, nil, "", fmt.Errorf("read %s: %w", dir, err)
+		}
 	}
 	return files, cases, "sha256:" + hex.EncodeToString(h.Sum(nil))[:16], nil
 }
