@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -35,7 +36,7 @@ type Organisation struct {
 	// "email", "sms", "post", "fax", "voice", "page".
 	Channels []string `yaml:"channels" json:"channels"`
 	Sender   Sender   `yaml:"sender" json:"sender"`
-	// Promises are breach promises of its own policy, as rule ids of kind contract.
+	// Promises are breach promises of its own policy: ids of rules in <id>.rules.yaml beside its file.
 	Promises []string `yaml:"promises,omitempty" json:"promises,omitempty"`
 	// RetentionMonths is the promised retention after the last purchase or visit; 0 means silent.
 	RetentionMonths int      `yaml:"retention_months,omitempty" json:"retention_months,omitempty"`
@@ -148,8 +149,38 @@ func (r *Registry) All() []*Organisation {
 	return all
 }
 
-// Load reads every *.yaml file at the top of fsys. Errors name the file and,
-// for unknown fields, the line.
+// rulesSuffix ends the names of files that hold an organisation's own rules.
+const rulesSuffix = ".rules.yaml"
+
+// OwnRules reads every <id>.rules.yaml at the top of fsys: the promises and
+// contracts of an organisation as rule records, by organisation id. A file
+// whose organisation is not in r is an error, and so is a promise of r whose
+// organisation has no such file.
+func (r *Registry) OwnRules(fsys fs.FS) (map[string][]byte, error) {
+	names, err := fs.Glob(fsys, "*"+rulesSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("list own rules: %w", err)
+	}
+	own := map[string][]byte{}
+	for _, name := range names {
+		id := strings.TrimSuffix(name, rulesSuffix)
+		if r.byID[id] == nil {
+			return nil, fmt.Errorf("own rules %s: %w: %q; name the file <organisation>%s", name, ErrUnknown, id, rulesSuffix)
+		}
+		if own[id], err = fs.ReadFile(fsys, name); err != nil {
+			return nil, fmt.Errorf("own rules %s: %w", name, err)
+		}
+	}
+	for _, o := range r.All() {
+		if len(o.Promises) > 0 && own[o.ID] == nil {
+			return nil, fmt.Errorf("organisation %s promises %s, but there is no file %s that says what these mean", o.ID, strings.Join(o.Promises, ", "), o.ID+rulesSuffix)
+		}
+	}
+	return own, nil
+}
+
+// Load reads every *.yaml file at the top of fsys, except own rules. Errors
+// name the file and, for unknown fields, the line.
 func Load(fsys fs.FS) (*Registry, error) {
 	names, err := fs.Glob(fsys, "*.yaml")
 	if err != nil {
@@ -157,6 +188,9 @@ func Load(fsys fs.FS) (*Registry, error) {
 	}
 	r := &Registry{byID: map[string]*Organisation{}}
 	for _, name := range names {
+		if strings.HasSuffix(name, rulesSuffix) {
+			continue
+		}
 		o, err := read(fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("organisation file %s: %w", path.Base(name), err)

@@ -51,6 +51,7 @@ type app struct {
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
 	rules     *law.Rules
+	own       map[string][]byte // the organisations' own rules
 	orgs      *organisation.Registry
 	nats      *natsd.Server
 	listener  net.Listener
@@ -100,6 +101,9 @@ func Run(ctx context.Context, s Settings, o Options) error {
 func (a *app) load() error {
 	var err error
 	if a.orgs, err = loadOrganisations(os.DirFS(a.Organisations)); err != nil {
+		return fmt.Errorf("organisations in %s: %w", a.Organisations, err)
+	}
+	if a.own, err = a.orgs.OwnRules(os.DirFS(a.Organisations)); err != nil {
 		return fmt.Errorf("organisations in %s: %w", a.Organisations, err)
 	}
 	a.rules, err = law.Default()

@@ -7,18 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 
 	"tocsin.dev/pkg/bus"
-	"tocsin.dev/pkg/duty"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/journal"
-	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/process"
+	"tocsin.dev/pkg/rulebook"
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/pkg/telemetry"
 	"tocsin.dev/services/deadline"
@@ -39,6 +37,7 @@ type base struct {
 	bus       *bus.Bus
 	journal   *journal.Journal
 	db        *sqldb.DB
+	book      *rulebook.Book
 	telemetry *telemetry.Telemetry
 }
 
@@ -67,6 +66,9 @@ func (a *app) addService(name string) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return b.bus.Run(ctx) })
 			g.Go(func() error { return s.Run(ctx) })
+			if b.book != nil {
+				g.Go(func() error { return b.book.Run(ctx) })
+			}
 			return g.Wait()
 		},
 		Stop: func(context.Context) error { return b.close() },
@@ -89,7 +91,8 @@ func (a *app) base(ctx context.Context, name string) (b base, err error) {
 		return b, err
 	}
 	if name == event.Desk || name == event.Deadline {
-		return b, nil // these keep no rows
+		b.book, err = a.rulebook(ctx, b)
+		return b, err // these keep no rows
 	}
 	b.db, err = sqldb.Open(ctx, a.database(name))
 	return b, err
@@ -111,7 +114,7 @@ func (a *app) newDeadline(b base) (runner, error) {
 		return nil, err
 	}
 	s, err := deadline.New(deadline.Config{
-		Bus: b.bus, Journal: b.journal, Organisations: a.orgs, Rules: a.rules, Now: a.now,
+		Bus: b.bus, Journal: b.journal, Organisations: a.orgs, Book: b.book, Now: a.now,
 		Log: b.telemetry.Log, Meter: b.telemetry.Meter, CalendarKey: key,
 	})
 	if err != nil {
@@ -137,7 +140,7 @@ func (a *app) newDesk(b base) (runner, error) {
 	s, err := desk.New(desk.Config{
 		NATS: b.nats, Bus: b.bus, Journal: b.journal, Organisations: a.orgs, Now: a.now,
 		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
-		Users: users, Approver: approver, Duties: a.dutiesOf, Secure: a.secure(), Cooling: cooling,
+		Users: users, Approver: approver, Duties: dutiesOf(b.book), Book: b.book, Calendar: a.calendarOf(), Secure: a.secure(), Cooling: cooling,
 		AlertURL: a.running.URL + "/v1/alerts/", Drill: a.SandboxListen != "",
 	})
 	if err != nil {
@@ -145,11 +148,6 @@ func (a *app) newDesk(b base) (runner, error) {
 	}
 	a.routes.add(s.Handler(), "/")
 	return s, nil
-}
-
-// dutiesOf says which duties a declaration would open.
-func (a *app) dutiesOf(org *organisation.Organisation, declared event.CaseDeclared, now time.Time) []event.Duty {
-	return duty.Of(a.rules, org, duty.Declaration(org.ID, declared, now), now)
 }
 
 func (a *app) newIntake(b base) (runner, error) {

@@ -32,7 +32,7 @@ func (f *file) soon(id string) (hours, levels []int) {
 
 // untilWakeStops reconciles at every instant it asks for, and lets after act in between.
 func (f *file) untilWakeStops(now time.Time, after func(now time.Time)) {
-	for range 60 {
+	for range 3000 {
 		wake := f.reconcile(now)
 		if wake.IsZero() {
 			return

@@ -37,7 +37,7 @@ func apiSummary(c *casefile.Case) api.CaseSummary {
 		out.People = latest.People
 	}
 	for _, d := range c.Duties {
-		if d.State == casefile.DutyOpen || d.State == casefile.DutyMissed {
+		if d.Binds() && (d.State == casefile.DutyOpen || d.State == casefile.DutyMissed) {
 			out.OpenDuties++
 		}
 	}
@@ -251,7 +251,8 @@ func (a *apiServer) WaiveDuty(ctx context.Context, r api.WaiveDutyRequestObject)
 }
 
 func apiDuty(d *casefile.Duty, now time.Time) api.CaseDuty {
-	out := api.CaseDuty{Duty: d.Duty, State: api.CaseDutyState(d.State), OpenedAt: d.OpenedAt, DroppedReason: d.Why, Urgency: UrgencyOf(d, now).Words}
+	out := api.CaseDuty{Duty: d.Duty, State: api.CaseDutyState(d.State), OpenedAt: d.OpenedAt, DroppedReason: d.Why, Urgency: UrgencyOf(d, now).Words,
+		Unanswered: d.Unanswered, AcknowledgedAt: d.AcknowledgedAt}
 	for _, ch := range d.Changes {
 		out.Changes = append(out.Changes, ch.Why)
 	}

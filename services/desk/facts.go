@@ -28,6 +28,9 @@ func (s *Service) StateFact(ctx context.Context, who User, on On, f event.FactSt
 				return nil, err
 			}
 			f, err := checkFact(f, now)
+			if err == nil {
+				err = s.checkLawFact(who.Org, f.Key, f.Value)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -143,7 +146,7 @@ func (s *Service) Close(ctx context.Context, who User, on On, reason string) (*c
 func unfinished(c *casefile.Case) string {
 	var duties []string
 	for _, d := range c.Duties {
-		if d.State == casefile.DutyOpen || d.State == casefile.DutyMissed {
+		if d.Binds() && (d.State == casefile.DutyOpen || d.State == casefile.DutyMissed) {
 			duties = append(duties, d.Title)
 		}
 	}

@@ -59,6 +59,13 @@ func (s *Service) renderFacts(w http.ResponseWriter, r *http.Request, u User, f 
 	for _, o := range OfferedFacts(nil) {
 		page.Offered = append(page.Offered, option{Value: o.Key, Text: o.Label})
 	}
+	if words, err := s.FactWords(u); err == nil {
+		for _, word := range words {
+			if !slices.ContainsFunc(page.Offered, func(o option) bool { return o.Value == word.Key }) {
+				page.Offered = append(page.Offered, option{Value: word.Key, Text: word.Group + ": " + word.Title})
+			}
+		}
+	}
 	return s.renderForm(w, "facts", &page.Frame, &page, cause)
 }
 

@@ -18,6 +18,7 @@ import (
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/journal"
 	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/rulebook"
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/services/desk/console"
@@ -41,6 +42,10 @@ type Config struct {
 	Approver *seal.Signer
 	// Duties says which duties a declaration would open; nil shows none on the check page.
 	Duties func(org *organisation.Organisation, declared event.CaseDeclared, now time.Time) []event.Duty
+	// Book says which rules hold for an organisation; without it no fact is checked against them.
+	Book *rulebook.Book
+	// Calendar returns the secret address of an organisation's feed for a role; nil where the key is unknown.
+	Calendar func(org, role string) string
 	// Secure marks the session cookie for HTTPS only. It is false only where the
 	// console is reached by plain HTTP on this machine.
 	Secure bool

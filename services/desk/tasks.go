@@ -94,7 +94,7 @@ func regulatorTask(c *casefile.Case) Task {
 	t := Task{Name: "notify_regulator", State: NotReady, Note: "No duty towards a regulator is known."}
 	open, missed, settled := 0, 0, 0
 	for _, d := range c.Duties {
-		if d.ToKind == "people" {
+		if d.ToKind == "people" || !d.Binds() {
 			continue
 		}
 		switch d.State {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/event"
 )
 
 // Urgency says in a word and in words how a duty stands in time.
@@ -26,8 +27,13 @@ func UrgencyOf(d *casefile.Duty, now time.Time) Urgency {
 	case casefile.DutyDropped:
 		return Urgency{"off", "No longer applies"}
 	}
-	if d.Due == nil {
+	switch {
+	case d.Effect == event.EffectInformation:
+		return Urgency{"none", "Not law yet"}
+	case d.Due == nil:
 		return Urgency{"none", "Open"}
+	case d.Effect != "" && now.After(*d.Due): // a guide figure cannot make anything late
+		return Urgency{"soon", "Guide figure passed"}
 	}
 	left := d.Due.Sub(now)
 	switch {

@@ -15,8 +15,11 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	"tocsin.dev/pkg/duty"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/law"
 	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/rulebook"
 )
 
 // Defines values for AlertState.
@@ -144,22 +147,22 @@ func (e DeclarationRole) Valid() bool {
 
 // Defines values for MeRoles.
 const (
-	Admin   MeRoles = "admin"
-	Analyst MeRoles = "analyst"
-	Dpo     MeRoles = "dpo"
-	Legal   MeRoles = "legal"
+	MeRolesAdmin   MeRoles = "admin"
+	MeRolesAnalyst MeRoles = "analyst"
+	MeRolesDpo     MeRoles = "dpo"
+	MeRolesLegal   MeRoles = "legal"
 )
 
 // Valid indicates whether the value is a known member of the MeRoles enum.
 func (e MeRoles) Valid() bool {
 	switch e {
-	case Admin:
+	case MeRolesAdmin:
 		return true
-	case Analyst:
+	case MeRolesAnalyst:
 		return true
-	case Dpo:
+	case MeRolesDpo:
 		return true
-	case Legal:
+	case MeRolesLegal:
 		return true
 	default:
 		return false
@@ -451,6 +454,30 @@ func (e ListAlertsParamsOrder) Valid() bool {
 	}
 }
 
+// Defines values for GetCalendarParamsRole.
+const (
+	GetCalendarParamsRoleAdmin   GetCalendarParamsRole = "admin"
+	GetCalendarParamsRoleAnalyst GetCalendarParamsRole = "analyst"
+	GetCalendarParamsRoleDpo     GetCalendarParamsRole = "dpo"
+	GetCalendarParamsRoleLegal   GetCalendarParamsRole = "legal"
+)
+
+// Valid indicates whether the value is a known member of the GetCalendarParamsRole enum.
+func (e GetCalendarParamsRole) Valid() bool {
+	switch e {
+	case GetCalendarParamsRoleAdmin:
+		return true
+	case GetCalendarParamsRoleAnalyst:
+		return true
+	case GetCalendarParamsRoleDpo:
+		return true
+	case GetCalendarParamsRoleLegal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCasesParamsStatus.
 const (
 	ListCasesParamsStatusClosed ListCasesParamsStatus = "closed"
@@ -666,6 +693,9 @@ type Acted struct {
 // Actor defines model for Actor.
 type Actor = event.Actor
 
+// AffectedCase An open case that a rule package would touch, and how.
+type AffectedCase = law.Affected
+
 // Alert defines model for Alert.
 type Alert struct {
 	// Case The case that it belongs to.
@@ -819,6 +849,11 @@ type BoardDuty struct {
 	Title string   `json:"title"`
 }
 
+// Calendar defines model for Calendar.
+type Calendar struct {
+	URL string `json:"url"`
+}
+
 // Case defines model for Case.
 type Case struct {
 	Alerts        []CaseAlert      `json:"alerts"`
@@ -871,6 +906,8 @@ type CaseAlert struct {
 
 // CaseDuty defines model for CaseDuty.
 type CaseDuty struct {
+	AcknowledgedAt time.Time `json:"acknowledged_at,omitempty,omitzero"`
+
 	// Changes Moves of the due instant, oldest first, one line each.
 	Changes       []string      `json:"changes,omitempty,omitzero"`
 	DroppedReason string        `json:"dropped_reason,omitempty,omitzero"`
@@ -880,6 +917,9 @@ type CaseDuty struct {
 	MetAt         time.Time     `json:"met_at,omitempty,omitzero"`
 	OpenedAt      time.Time     `json:"opened_at"`
 	State         CaseDutyState `json:"state"`
+
+	// Unanswered Reminders since somebody last acknowledged one.
+	Unanswered int `json:"unanswered,omitempty,omitzero"`
 
 	// Urgency In words: On track, Due soon, Urgent, Late by 2 h.
 	Urgency      string `json:"urgency,omitempty,omitzero"`
@@ -1081,6 +1121,9 @@ type EventPage struct {
 	Next   uint64  `json:"next,omitempty,omitzero"`
 }
 
+// Explanation defines model for Explanation.
+type Explanation = law.Explanation
+
 // Exposure defines model for Exposure.
 type Exposure = event.Exposure
 
@@ -1121,6 +1164,14 @@ type FactStatement struct {
 	Zone      string    `json:"zone,omitempty,omitzero"`
 }
 
+// FactWord defines model for FactWord.
+type FactWord = duty.Word
+
+// FactWordList defines model for FactWordList.
+type FactWordList struct {
+	Words []FactWord `json:"words"`
+}
+
 // FieldProblem defines model for FieldProblem.
 type FieldProblem struct {
 	Message string `json:"message"`
@@ -1159,6 +1210,9 @@ type InventorySystem struct {
 	Name     string    `json:"name"`
 	Note     string    `json:"note,omitempty,omitzero"`
 }
+
+// LawFacts schemas/law/facts.v1.json
+type LawFacts = law.Facts
 
 // Me defines model for Me.
 type Me struct {
@@ -1359,6 +1413,32 @@ type RiskAssessment struct {
 // RiskAssessmentLevel defines model for RiskAssessment.Level.
 type RiskAssessmentLevel string
 
+// RulePackage defines model for RulePackage.
+type RulePackage = rulebook.Package
+
+// RulePackageEffect defines model for RulePackageEffect.
+type RulePackageEffect struct {
+	Affected []AffectedCase `json:"affected"`
+	Package  RulePackage    `json:"package"`
+
+	// Problems Each names file and line; with problems nothing is kept.
+	Problems []string `json:"problems"`
+}
+
+// RulePackageList defines model for RulePackageList.
+type RulePackageList struct {
+	Packages []RulePackage `json:"packages"`
+}
+
+// RulePackageUpload defines model for RulePackageUpload.
+type RulePackageUpload struct {
+	// Note What changed in the law.
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Package The packed folder; absent stands for the built-in package.
+	Package []byte `json:"package,omitempty,omitzero"`
+}
+
 // SealedList defines model for SealedList.
 type SealedList struct {
 	Counts    Counts    `json:"counts"`
@@ -1487,6 +1567,9 @@ type Channel string
 // Cursor defines model for cursor.
 type Cursor = string
 
+// Digest defines model for digest.
+type Digest = string
+
 // DutyPath defines model for dutyPath.
 type DutyPath = string
 
@@ -1540,6 +1623,15 @@ type ListAlertsParamsState string
 
 // ListAlertsParamsOrder defines parameters for ListAlerts.
 type ListAlertsParamsOrder string
+
+// GetCalendarParams defines parameters for GetCalendar.
+type GetCalendarParams struct {
+	// Role One of your roles; the default is your first.
+	Role GetCalendarParamsRole `form:"role,omitempty" json:"role,omitempty,omitzero"`
+}
+
+// GetCalendarParamsRole defines parameters for GetCalendar.
+type GetCalendarParamsRole string
 
 // ListCasesParams defines parameters for ListCases.
 type ListCasesParams struct {
@@ -1659,6 +1751,12 @@ type StateExposureParams struct {
 type StateFactParams struct {
 	// IdempotencyKey Any text of your own; the same key is the same act.
 	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// GetLawFactsParams defines parameters for GetLawFacts.
+type GetLawFactsParams struct {
+	// AsOf As it was known at this instant; the default is now.
+	AsOf time.Time `form:"as_of,omitempty" json:"as_of,omitempty,omitzero"`
 }
 
 // ListMessagesParams defines parameters for ListMessages.
@@ -1826,6 +1924,12 @@ type CommentWordingJSONRequestBody = Remark
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
 
+// ProposeRulePackageJSONRequestBody defines body for ProposeRulePackage for application/json ContentType.
+type ProposeRulePackageJSONRequestBody = RulePackageUpload
+
+// CheckRulePackageJSONRequestBody defines body for CheckRulePackage for application/json ContentType.
+type CheckRulePackageJSONRequestBody = RulePackageUpload
+
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn
 
@@ -1840,6 +1944,9 @@ type ServerInterface interface {
 	// GetAlert One alert with its facts, the mapping that matched, related alerts and the body as it was received.
 	// (GET /api/v1/alerts/{alert})
 	GetAlert(w http.ResponseWriter, r *http.Request, alert AlertPath)
+	// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
+	// (GET /api/v1/calendar)
+	GetCalendar(w http.ResponseWriter, r *http.Request, params GetCalendarParams)
 	// ListCases Cases of the organisation, newest first.
 	// (GET /api/v1/cases)
 	ListCases(w http.ResponseWriter, r *http.Request, params ListCasesParams)
@@ -1891,6 +1998,9 @@ type ServerInterface interface {
 	// AcknowledgeDuty Say that you have seen the reminder; it stops its escalation.
 	// (POST /api/v1/cases/{number}/duties/{duty}/acknowledged)
 	AcknowledgeDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath, params AcknowledgeDutyParams)
+	// ExplainDuty Which nearest facts would change a duty. The duty may be one that does not apply.
+	// (GET /api/v1/cases/{number}/duties/{duty}/explanation)
+	ExplainDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath)
 	// MeetDuty Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	// (POST /api/v1/cases/{number}/duties/{duty}/met)
 	MeetDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath, params MeetDutyParams)
@@ -1912,6 +2022,9 @@ type ServerInterface interface {
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	// (GET /api/v1/cases/{number}/forecast)
 	GetForecast(w http.ResponseWriter, r *http.Request, number Number)
+	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
+	// (GET /api/v1/cases/{number}/law-facts)
+	GetLawFacts(w http.ResponseWriter, r *http.Request, number Number, params GetLawFactsParams)
 	// ListMessages Messages by person number, channel and state.
 	// (GET /api/v1/cases/{number}/messages)
 	ListMessages(w http.ResponseWriter, r *http.Request, number Number, params ListMessagesParams)
@@ -1951,6 +2064,24 @@ type ServerInterface interface {
 	// GetInventory Systems and datasets that an exposure may name.
 	// (GET /api/v1/inventory)
 	GetInventory(w http.ResponseWriter, r *http.Request)
+	// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
+	// (GET /api/v1/law/packages)
+	ListRulePackages(w http.ResponseWriter, r *http.Request)
+	// ProposeRulePackage Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+	// (POST /api/v1/law/packages)
+	ProposeRulePackage(w http.ResponseWriter, r *http.Request)
+	// CheckRulePackage Check a rule package and list the open cases it would touch. Nothing is kept.
+	// (POST /api/v1/law/packages/check)
+	CheckRulePackage(w http.ResponseWriter, r *http.Request)
+	// GetRulePackage A proposed rule package with the open cases it would touch now.
+	// (GET /api/v1/law/packages/{digest})
+	GetRulePackage(w http.ResponseWriter, r *http.Request, digest Digest)
+	// AcceptRulePackage Let a proposed rule package hold from now on. The proposer cannot accept it.
+	// (POST /api/v1/law/packages/{digest}/accept)
+	AcceptRulePackage(w http.ResponseWriter, r *http.Request, digest Digest)
+	// ListFactWords Every fact that the rules of the organisation read, with what may be stated.
+	// (GET /api/v1/law/words)
+	ListFactWords(w http.ResponseWriter, r *http.Request)
 	// GetMe Who is signed in, in which roles, for which organisation.
 	// (GET /api/v1/me)
 	GetMe(w http.ResponseWriter, r *http.Request)
@@ -2142,6 +2273,39 @@ func (siw *ServerInterfaceWrapper) GetAlert(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetAlert(w, r, alert)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetCalendar operation middleware
+func (siw *ServerInterfaceWrapper) GetCalendar(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCalendarParams
+
+	// ------------- Optional query parameter "role" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "role", r.URL.Query(), &params.Role, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "role"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "role", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetCalendar(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -2930,6 +3094,41 @@ func (siw *ServerInterfaceWrapper) AcknowledgeDuty(w http.ResponseWriter, r *htt
 	handler.ServeHTTP(w, r)
 }
 
+// ExplainDuty operation middleware
+func (siw *ServerInterfaceWrapper) ExplainDuty(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "duty" -------------
+	var duty DutyPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "duty", r.PathValue("duty"), &duty, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "duty", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExplainDuty(w, r, number, duty)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // MeetDuty operation middleware
 func (siw *ServerInterfaceWrapper) MeetDuty(w http.ResponseWriter, r *http.Request) {
 
@@ -3246,6 +3445,48 @@ func (siw *ServerInterfaceWrapper) GetForecast(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetForecast(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetLawFacts operation middleware
+func (siw *ServerInterfaceWrapper) GetLawFacts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLawFactsParams
+
+	// ------------- Optional query parameter "as_of" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "as_of", r.URL.Query(), &params.AsOf, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "as_of"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "as_of", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetLawFacts(w, r, number, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3919,6 +4160,114 @@ func (siw *ServerInterfaceWrapper) GetInventory(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// ListRulePackages operation middleware
+func (siw *ServerInterfaceWrapper) ListRulePackages(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRulePackages(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProposeRulePackage operation middleware
+func (siw *ServerInterfaceWrapper) ProposeRulePackage(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProposeRulePackage(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CheckRulePackage operation middleware
+func (siw *ServerInterfaceWrapper) CheckRulePackage(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CheckRulePackage(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRulePackage operation middleware
+func (siw *ServerInterfaceWrapper) GetRulePackage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest Digest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", r.PathValue("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "digest", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRulePackage(w, r, digest)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AcceptRulePackage operation middleware
+func (siw *ServerInterfaceWrapper) AcceptRulePackage(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "digest" -------------
+	var digest Digest
+
+	err = runtime.BindStyledParameterWithOptions("simple", "digest", r.PathValue("digest"), &digest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "digest", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AcceptRulePackage(w, r, digest)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListFactWords operation middleware
+func (siw *ServerInterfaceWrapper) ListFactWords(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFactWords(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetMe operation middleware
 func (siw *ServerInterfaceWrapper) GetMe(w http.ResponseWriter, r *http.Request) {
 
@@ -4139,6 +4488,15 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/doubts", wrapper.SettleDoubts)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/dead-letters", wrapper.ListDeadLetters)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/dead-letters/{seq}/retry", wrapper.RetryDeadLetter)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/duties/{duty}/explanation", wrapper.ExplainDuty)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/law-facts", wrapper.GetLawFacts)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/law/words", wrapper.ListFactWords)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/law/packages", wrapper.ListRulePackages)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/law/packages", wrapper.ProposeRulePackage)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/law/packages/check", wrapper.CheckRulePackage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/law/packages/{digest}", wrapper.GetRulePackage)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/law/packages/{digest}/accept", wrapper.AcceptRulePackage)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/calendar", wrapper.GetCalendar)
 
 	return m
 }
@@ -4247,6 +4605,45 @@ type GetAlertdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetAlertdefaultApplicationProblemPlusJSONResponse) VisitGetAlertResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCalendarRequestObject struct {
+	Params GetCalendarParams
+}
+
+type GetCalendarResponseObject interface {
+	VisitGetCalendarResponse(w http.ResponseWriter) error
+}
+
+type GetCalendar200JSONResponse Calendar
+
+func (response GetCalendar200JSONResponse) VisitGetCalendarResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCalendardefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetCalendardefaultApplicationProblemPlusJSONResponse) VisitGetCalendarResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4948,6 +5345,46 @@ func (response AcknowledgeDutydefaultApplicationProblemPlusJSONResponse) VisitAc
 	return err
 }
 
+type ExplainDutyRequestObject struct {
+	Number Number   `json:"number"`
+	Duty   DutyPath `json:"duty"`
+}
+
+type ExplainDutyResponseObject interface {
+	VisitExplainDutyResponse(w http.ResponseWriter) error
+}
+
+type ExplainDuty200JSONResponse Explanation
+
+func (response ExplainDuty200JSONResponse) VisitExplainDutyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainDutydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainDutydefaultApplicationProblemPlusJSONResponse) VisitExplainDutyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type MeetDutyRequestObject struct {
 	Number Number   `json:"number"`
 	Duty   DutyPath `json:"duty"`
@@ -5222,6 +5659,46 @@ type GetForecastdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetForecastdefaultApplicationProblemPlusJSONResponse) VisitGetForecastResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLawFactsRequestObject struct {
+	Number Number `json:"number"`
+	Params GetLawFactsParams
+}
+
+type GetLawFactsResponseObject interface {
+	VisitGetLawFactsResponse(w http.ResponseWriter) error
+}
+
+type GetLawFacts200JSONResponse LawFacts
+
+func (response GetLawFacts200JSONResponse) VisitGetLawFactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLawFactsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLawFactsdefaultApplicationProblemPlusJSONResponse) VisitGetLawFactsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5754,6 +6231,238 @@ func (response GetInventorydefaultApplicationProblemPlusJSONResponse) VisitGetIn
 	return err
 }
 
+type ListRulePackagesRequestObject struct {
+}
+
+type ListRulePackagesResponseObject interface {
+	VisitListRulePackagesResponse(w http.ResponseWriter) error
+}
+
+type ListRulePackages200JSONResponse RulePackageList
+
+func (response ListRulePackages200JSONResponse) VisitListRulePackagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRulePackagesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRulePackagesdefaultApplicationProblemPlusJSONResponse) VisitListRulePackagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRulePackageRequestObject struct {
+	Body *ProposeRulePackageJSONRequestBody
+}
+
+type ProposeRulePackageResponseObject interface {
+	VisitProposeRulePackageResponse(w http.ResponseWriter) error
+}
+
+type ProposeRulePackage200JSONResponse RulePackageEffect
+
+func (response ProposeRulePackage200JSONResponse) VisitProposeRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProposeRulePackagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProposeRulePackagedefaultApplicationProblemPlusJSONResponse) VisitProposeRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckRulePackageRequestObject struct {
+	Body *CheckRulePackageJSONRequestBody
+}
+
+type CheckRulePackageResponseObject interface {
+	VisitCheckRulePackageResponse(w http.ResponseWriter) error
+}
+
+type CheckRulePackage200JSONResponse RulePackageEffect
+
+func (response CheckRulePackage200JSONResponse) VisitCheckRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckRulePackagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckRulePackagedefaultApplicationProblemPlusJSONResponse) VisitCheckRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRulePackageRequestObject struct {
+	Digest Digest `json:"digest"`
+}
+
+type GetRulePackageResponseObject interface {
+	VisitGetRulePackageResponse(w http.ResponseWriter) error
+}
+
+type GetRulePackage200JSONResponse RulePackageEffect
+
+func (response GetRulePackage200JSONResponse) VisitGetRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRulePackagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRulePackagedefaultApplicationProblemPlusJSONResponse) VisitGetRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptRulePackageRequestObject struct {
+	Digest Digest `json:"digest"`
+}
+
+type AcceptRulePackageResponseObject interface {
+	VisitAcceptRulePackageResponse(w http.ResponseWriter) error
+}
+
+type AcceptRulePackage200JSONResponse RulePackage
+
+func (response AcceptRulePackage200JSONResponse) VisitAcceptRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptRulePackagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcceptRulePackagedefaultApplicationProblemPlusJSONResponse) VisitAcceptRulePackageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactWordsRequestObject struct {
+}
+
+type ListFactWordsResponseObject interface {
+	VisitListFactWordsResponse(w http.ResponseWriter) error
+}
+
+type ListFactWords200JSONResponse FactWordList
+
+func (response ListFactWords200JSONResponse) VisitListFactWordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactWordsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFactWordsdefaultApplicationProblemPlusJSONResponse) VisitListFactWordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMeRequestObject struct {
 }
 
@@ -5912,6 +6621,9 @@ type StrictServerInterface interface {
 	// GetAlert One alert with its facts, the mapping that matched, related alerts and the body as it was received.
 	// (GET /api/v1/alerts/{alert})
 	GetAlert(ctx context.Context, request GetAlertRequestObject) (GetAlertResponseObject, error)
+	// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
+	// (GET /api/v1/calendar)
+	GetCalendar(ctx context.Context, request GetCalendarRequestObject) (GetCalendarResponseObject, error)
 	// ListCases Cases of the organisation, newest first.
 	// (GET /api/v1/cases)
 	ListCases(ctx context.Context, request ListCasesRequestObject) (ListCasesResponseObject, error)
@@ -5963,6 +6675,9 @@ type StrictServerInterface interface {
 	// AcknowledgeDuty Say that you have seen the reminder; it stops its escalation.
 	// (POST /api/v1/cases/{number}/duties/{duty}/acknowledged)
 	AcknowledgeDuty(ctx context.Context, request AcknowledgeDutyRequestObject) (AcknowledgeDutyResponseObject, error)
+	// ExplainDuty Which nearest facts would change a duty. The duty may be one that does not apply.
+	// (GET /api/v1/cases/{number}/duties/{duty}/explanation)
+	ExplainDuty(ctx context.Context, request ExplainDutyRequestObject) (ExplainDutyResponseObject, error)
 	// MeetDuty Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	// (POST /api/v1/cases/{number}/duties/{duty}/met)
 	MeetDuty(ctx context.Context, request MeetDutyRequestObject) (MeetDutyResponseObject, error)
@@ -5984,6 +6699,9 @@ type StrictServerInterface interface {
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	// (GET /api/v1/cases/{number}/forecast)
 	GetForecast(ctx context.Context, request GetForecastRequestObject) (GetForecastResponseObject, error)
+	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
+	// (GET /api/v1/cases/{number}/law-facts)
+	GetLawFacts(ctx context.Context, request GetLawFactsRequestObject) (GetLawFactsResponseObject, error)
 	// ListMessages Messages by person number, channel and state.
 	// (GET /api/v1/cases/{number}/messages)
 	ListMessages(ctx context.Context, request ListMessagesRequestObject) (ListMessagesResponseObject, error)
@@ -6023,6 +6741,24 @@ type StrictServerInterface interface {
 	// GetInventory Systems and datasets that an exposure may name.
 	// (GET /api/v1/inventory)
 	GetInventory(ctx context.Context, request GetInventoryRequestObject) (GetInventoryResponseObject, error)
+	// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
+	// (GET /api/v1/law/packages)
+	ListRulePackages(ctx context.Context, request ListRulePackagesRequestObject) (ListRulePackagesResponseObject, error)
+	// ProposeRulePackage Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+	// (POST /api/v1/law/packages)
+	ProposeRulePackage(ctx context.Context, request ProposeRulePackageRequestObject) (ProposeRulePackageResponseObject, error)
+	// CheckRulePackage Check a rule package and list the open cases it would touch. Nothing is kept.
+	// (POST /api/v1/law/packages/check)
+	CheckRulePackage(ctx context.Context, request CheckRulePackageRequestObject) (CheckRulePackageResponseObject, error)
+	// GetRulePackage A proposed rule package with the open cases it would touch now.
+	// (GET /api/v1/law/packages/{digest})
+	GetRulePackage(ctx context.Context, request GetRulePackageRequestObject) (GetRulePackageResponseObject, error)
+	// AcceptRulePackage Let a proposed rule package hold from now on. The proposer cannot accept it.
+	// (POST /api/v1/law/packages/{digest}/accept)
+	AcceptRulePackage(ctx context.Context, request AcceptRulePackageRequestObject) (AcceptRulePackageResponseObject, error)
+	// ListFactWords Every fact that the rules of the organisation read, with what may be stated.
+	// (GET /api/v1/law/words)
+	ListFactWords(ctx context.Context, request ListFactWordsRequestObject) (ListFactWordsResponseObject, error)
 	// GetMe Who is signed in, in which roles, for which organisation.
 	// (GET /api/v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
@@ -6152,6 +6888,32 @@ func (sh *strictHandler) GetAlert(w http.ResponseWriter, r *http.Request, alert 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetAlertResponseObject); ok {
 		if err := validResponse.VisitGetAlertResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetCalendar operation middleware
+func (sh *strictHandler) GetCalendar(w http.ResponseWriter, r *http.Request, params GetCalendarParams) {
+	var request GetCalendarRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCalendar(ctx, request.(GetCalendarRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCalendar")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetCalendarResponseObject); ok {
+		if err := validResponse.VisitGetCalendarResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -6699,6 +7461,33 @@ func (sh *strictHandler) AcknowledgeDuty(w http.ResponseWriter, r *http.Request,
 	}
 }
 
+// ExplainDuty operation middleware
+func (sh *strictHandler) ExplainDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath) {
+	var request ExplainDutyRequestObject
+
+	request.Number = number
+	request.Duty = duty
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainDuty(ctx, request.(ExplainDutyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainDuty")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExplainDutyResponseObject); ok {
+		if err := validResponse.VisitExplainDutyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // MeetDuty operation middleware
 func (sh *strictHandler) MeetDuty(w http.ResponseWriter, r *http.Request, number Number, duty DutyPath, params MeetDutyParams) {
 	var request MeetDutyRequestObject
@@ -6916,6 +7705,33 @@ func (sh *strictHandler) GetForecast(w http.ResponseWriter, r *http.Request, num
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetForecastResponseObject); ok {
 		if err := validResponse.VisitGetForecastResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetLawFacts operation middleware
+func (sh *strictHandler) GetLawFacts(w http.ResponseWriter, r *http.Request, number Number, params GetLawFactsParams) {
+	var request GetLawFactsRequestObject
+
+	request.Number = number
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLawFacts(ctx, request.(GetLawFactsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLawFacts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetLawFactsResponseObject); ok {
+		if err := validResponse.VisitGetLawFactsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7303,6 +8119,168 @@ func (sh *strictHandler) GetInventory(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetInventoryResponseObject); ok {
 		if err := validResponse.VisitGetInventoryResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRulePackages operation middleware
+func (sh *strictHandler) ListRulePackages(w http.ResponseWriter, r *http.Request) {
+	var request ListRulePackagesRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRulePackages(ctx, request.(ListRulePackagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRulePackages")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRulePackagesResponseObject); ok {
+		if err := validResponse.VisitListRulePackagesResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProposeRulePackage operation middleware
+func (sh *strictHandler) ProposeRulePackage(w http.ResponseWriter, r *http.Request) {
+	var request ProposeRulePackageRequestObject
+
+	var body ProposeRulePackageJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProposeRulePackage(ctx, request.(ProposeRulePackageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProposeRulePackage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProposeRulePackageResponseObject); ok {
+		if err := validResponse.VisitProposeRulePackageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CheckRulePackage operation middleware
+func (sh *strictHandler) CheckRulePackage(w http.ResponseWriter, r *http.Request) {
+	var request CheckRulePackageRequestObject
+
+	var body CheckRulePackageJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckRulePackage(ctx, request.(CheckRulePackageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckRulePackage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CheckRulePackageResponseObject); ok {
+		if err := validResponse.VisitCheckRulePackageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRulePackage operation middleware
+func (sh *strictHandler) GetRulePackage(w http.ResponseWriter, r *http.Request, digest Digest) {
+	var request GetRulePackageRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRulePackage(ctx, request.(GetRulePackageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRulePackage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRulePackageResponseObject); ok {
+		if err := validResponse.VisitGetRulePackageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AcceptRulePackage operation middleware
+func (sh *strictHandler) AcceptRulePackage(w http.ResponseWriter, r *http.Request, digest Digest) {
+	var request AcceptRulePackageRequestObject
+
+	request.Digest = digest
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AcceptRulePackage(ctx, request.(AcceptRulePackageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcceptRulePackage")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AcceptRulePackageResponseObject); ok {
+		if err := validResponse.VisitAcceptRulePackageResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListFactWords operation middleware
+func (sh *strictHandler) ListFactWords(w http.ResponseWriter, r *http.Request) {
+	var request ListFactWordsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactWords(ctx, request.(ListFactWordsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactWords")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFactWordsResponseObject); ok {
+		if err := validResponse.VisitListFactWordsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -15,8 +15,11 @@ import (
 	"time"
 
 	"github.com/oapi-codegen/runtime"
+	"tocsin.dev/pkg/duty"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/law"
 	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/rulebook"
 )
 
 // Defines values for AlertState.
@@ -144,22 +147,22 @@ func (e DeclarationRole) Valid() bool {
 
 // Defines values for MeRoles.
 const (
-	Admin   MeRoles = "admin"
-	Analyst MeRoles = "analyst"
-	Dpo     MeRoles = "dpo"
-	Legal   MeRoles = "legal"
+	MeRolesAdmin   MeRoles = "admin"
+	MeRolesAnalyst MeRoles = "analyst"
+	MeRolesDpo     MeRoles = "dpo"
+	MeRolesLegal   MeRoles = "legal"
 )
 
 // Valid indicates whether the value is a known member of the MeRoles enum.
 func (e MeRoles) Valid() bool {
 	switch e {
-	case Admin:
+	case MeRolesAdmin:
 		return true
-	case Analyst:
+	case MeRolesAnalyst:
 		return true
-	case Dpo:
+	case MeRolesDpo:
 		return true
-	case Legal:
+	case MeRolesLegal:
 		return true
 	default:
 		return false
@@ -451,6 +454,30 @@ func (e ListAlertsParamsOrder) Valid() bool {
 	}
 }
 
+// Defines values for GetCalendarParamsRole.
+const (
+	GetCalendarParamsRoleAdmin   GetCalendarParamsRole = "admin"
+	GetCalendarParamsRoleAnalyst GetCalendarParamsRole = "analyst"
+	GetCalendarParamsRoleDpo     GetCalendarParamsRole = "dpo"
+	GetCalendarParamsRoleLegal   GetCalendarParamsRole = "legal"
+)
+
+// Valid indicates whether the value is a known member of the GetCalendarParamsRole enum.
+func (e GetCalendarParamsRole) Valid() bool {
+	switch e {
+	case GetCalendarParamsRoleAdmin:
+		return true
+	case GetCalendarParamsRoleAnalyst:
+		return true
+	case GetCalendarParamsRoleDpo:
+		return true
+	case GetCalendarParamsRoleLegal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCasesParamsStatus.
 const (
 	ListCasesParamsStatusClosed ListCasesParamsStatus = "closed"
@@ -666,6 +693,9 @@ type Acted struct {
 // Actor defines model for Actor.
 type Actor = event.Actor
 
+// AffectedCase An open case that a rule package would touch, and how.
+type AffectedCase = law.Affected
+
 // Alert defines model for Alert.
 type Alert struct {
 	// Case The case that it belongs to.
@@ -819,6 +849,11 @@ type BoardDuty struct {
 	Title string   `json:"title"`
 }
 
+// Calendar defines model for Calendar.
+type Calendar struct {
+	URL string `json:"url"`
+}
+
 // Case defines model for Case.
 type Case struct {
 	Alerts        []CaseAlert      `json:"alerts"`
@@ -871,6 +906,8 @@ type CaseAlert struct {
 
 // CaseDuty defines model for CaseDuty.
 type CaseDuty struct {
+	AcknowledgedAt time.Time `json:"acknowledged_at,omitempty,omitzero"`
+
 	// Changes Moves of the due instant, oldest first, one line each.
 	Changes       []string      `json:"changes,omitempty,omitzero"`
 	DroppedReason string        `json:"dropped_reason,omitempty,omitzero"`
@@ -880,6 +917,9 @@ type CaseDuty struct {
 	MetAt         time.Time     `json:"met_at,omitempty,omitzero"`
 	OpenedAt      time.Time     `json:"opened_at"`
 	State         CaseDutyState `json:"state"`
+
+	// Unanswered Reminders since somebody last acknowledged one.
+	Unanswered int `json:"unanswered,omitempty,omitzero"`
 
 	// Urgency In words: On track, Due soon, Urgent, Late by 2 h.
 	Urgency      string `json:"urgency,omitempty,omitzero"`
@@ -1081,6 +1121,9 @@ type EventPage struct {
 	Next   uint64  `json:"next,omitempty,omitzero"`
 }
 
+// Explanation defines model for Explanation.
+type Explanation = law.Explanation
+
 // Exposure defines model for Exposure.
 type Exposure = event.Exposure
 
@@ -1121,6 +1164,14 @@ type FactStatement struct {
 	Zone      string    `json:"zone,omitempty,omitzero"`
 }
 
+// FactWord defines model for FactWord.
+type FactWord = duty.Word
+
+// FactWordList defines model for FactWordList.
+type FactWordList struct {
+	Words []FactWord `json:"words"`
+}
+
 // FieldProblem defines model for FieldProblem.
 type FieldProblem struct {
 	Message string `json:"message"`
@@ -1159,6 +1210,9 @@ type InventorySystem struct {
 	Name     string    `json:"name"`
 	Note     string    `json:"note,omitempty,omitzero"`
 }
+
+// LawFacts schemas/law/facts.v1.json
+type LawFacts = law.Facts
 
 // Me defines model for Me.
 type Me struct {
@@ -1359,6 +1413,32 @@ type RiskAssessment struct {
 // RiskAssessmentLevel defines model for RiskAssessment.Level.
 type RiskAssessmentLevel string
 
+// RulePackage defines model for RulePackage.
+type RulePackage = rulebook.Package
+
+// RulePackageEffect defines model for RulePackageEffect.
+type RulePackageEffect struct {
+	Affected []AffectedCase `json:"affected"`
+	Package  RulePackage    `json:"package"`
+
+	// Problems Each names file and line; with problems nothing is kept.
+	Problems []string `json:"problems"`
+}
+
+// RulePackageList defines model for RulePackageList.
+type RulePackageList struct {
+	Packages []RulePackage `json:"packages"`
+}
+
+// RulePackageUpload defines model for RulePackageUpload.
+type RulePackageUpload struct {
+	// Note What changed in the law.
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Package The packed folder; absent stands for the built-in package.
+	Package []byte `json:"package,omitempty,omitzero"`
+}
+
 // SealedList defines model for SealedList.
 type SealedList struct {
 	Counts    Counts    `json:"counts"`
@@ -1487,6 +1567,9 @@ type Channel string
 // Cursor defines model for cursor.
 type Cursor = string
 
+// Digest defines model for digest.
+type Digest = string
+
 // DutyPath defines model for dutyPath.
 type DutyPath = string
 
@@ -1540,6 +1623,15 @@ type ListAlertsParamsState string
 
 // ListAlertsParamsOrder defines parameters for ListAlerts.
 type ListAlertsParamsOrder string
+
+// GetCalendarParams defines parameters for GetCalendar.
+type GetCalendarParams struct {
+	// Role One of your roles; the default is your first.
+	Role *GetCalendarParamsRole `form:"role,omitempty" json:"role,omitempty"`
+}
+
+// GetCalendarParamsRole defines parameters for GetCalendar.
+type GetCalendarParamsRole string
 
 // ListCasesParams defines parameters for ListCases.
 type ListCasesParams struct {
@@ -1659,6 +1751,12 @@ type StateExposureParams struct {
 type StateFactParams struct {
 	// IdempotencyKey Any text of your own; the same key is the same act.
 	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
+// GetLawFactsParams defines parameters for GetLawFacts.
+type GetLawFactsParams struct {
+	// AsOf As it was known at this instant; the default is now.
+	AsOf *time.Time `form:"as_of,omitempty" json:"as_of,omitempty"`
 }
 
 // ListMessagesParams defines parameters for ListMessages.
@@ -1826,6 +1924,12 @@ type CommentWordingJSONRequestBody = Remark
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
 
+// ProposeRulePackageJSONRequestBody defines body for ProposeRulePackage for application/json ContentType.
+type ProposeRulePackageJSONRequestBody = RulePackageUpload
+
+// CheckRulePackageJSONRequestBody defines body for CheckRulePackage for application/json ContentType.
+type CheckRulePackageJSONRequestBody = RulePackageUpload
+
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn
 
@@ -1926,6 +2030,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/alerts/{alert} (the `GetAlert` operationId).
 	GetAlert(ctx context.Context, alert AlertPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
+	//
+	// Corresponds with GET /api/v1/calendar (the `GetCalendar` operationId).
+	GetCalendar(ctx context.Context, params *GetCalendarParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCases Cases of the organisation, newest first.
 	//
@@ -2132,6 +2241,11 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
 	AcknowledgeDuty(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExplainDuty Which nearest facts would change a duty. The duty may be one that does not apply.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/duties/{duty}/explanation (the `ExplainDuty` operationId).
+	ExplainDuty(ctx context.Context, number Number, duty DutyPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// MeetDutyWithBody Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	//
 	// Takes any type of body and a specified content type.
@@ -2211,6 +2325,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
 	GetForecast(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
+	GetLawFacts(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMessages Messages by person number, channel and state.
 	//
@@ -2322,6 +2441,54 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/inventory (the `GetInventory` operationId).
 	GetInventory(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
+	//
+	// Corresponds with GET /api/v1/law/packages (the `ListRulePackages` operationId).
+	ListRulePackages(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProposeRulePackageWithBody Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+	ProposeRulePackageWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProposeRulePackage Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+	ProposeRulePackage(ctx context.Context, body ProposeRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckRulePackageWithBody Check a rule package and list the open cases it would touch. Nothing is kept.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+	CheckRulePackageWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckRulePackage Check a rule package and list the open cases it would touch. Nothing is kept.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+	CheckRulePackage(ctx context.Context, body CheckRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRulePackage A proposed rule package with the open cases it would touch now.
+	//
+	// Corresponds with GET /api/v1/law/packages/{digest} (the `GetRulePackage` operationId).
+	GetRulePackage(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcceptRulePackage Let a proposed rule package hold from now on. The proposer cannot accept it.
+	//
+	// Corresponds with POST /api/v1/law/packages/{digest}/accept (the `AcceptRulePackage` operationId).
+	AcceptRulePackage(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFactWords Every fact that the rules of the organisation read, with what may be stated.
+	//
+	// Corresponds with GET /api/v1/law/words (the `ListFactWords` operationId).
+	ListFactWords(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetMe Who is signed in, in which roles, for which organisation.
 	//
 	// Corresponds with GET /api/v1/me (the `GetMe` operationId).
@@ -2410,6 +2577,21 @@ func (c *Client) DismissAlerts(ctx context.Context, body DismissAlertsJSONReques
 // Corresponds with GET /api/v1/alerts/{alert} (the `GetAlert` operationId).
 func (c *Client) GetAlert(ctx context.Context, alert AlertPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAlertRequest(c.Server, alert)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
+//
+// Corresponds with GET /api/v1/calendar (the `GetCalendar` operationId).
+func (c *Client) GetCalendar(ctx context.Context, params *GetCalendarParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCalendarRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2915,6 +3097,21 @@ func (c *Client) AcknowledgeDuty(ctx context.Context, number Number, duty DutyPa
 	return c.Client.Do(req)
 }
 
+// ExplainDuty Which nearest facts would change a duty. The duty may be one that does not apply.
+//
+// Corresponds with GET /api/v1/cases/{number}/duties/{duty}/explanation (the `ExplainDuty` operationId).
+func (c *Client) ExplainDuty(ctx context.Context, number Number, duty DutyPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainDutyRequest(c.Server, number, duty)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // MeetDutyWithBody Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 //
 // Takes any type of body and a specified content type.
@@ -3105,6 +3302,21 @@ func (c *Client) StateFact(ctx context.Context, number Number, params *StateFact
 // Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
 func (c *Client) GetForecast(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetForecastRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
+//
+// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
+func (c *Client) GetLawFacts(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLawFactsRequest(c.Server, number, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3395,6 +3607,134 @@ func (c *Client) ListDuties(ctx context.Context, params *ListDutiesParams, reqEd
 // Corresponds with GET /api/v1/inventory (the `GetInventory` operationId).
 func (c *Client) GetInventory(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetInventoryRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
+//
+// Corresponds with GET /api/v1/law/packages (the `ListRulePackages` operationId).
+func (c *Client) ListRulePackages(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRulePackagesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProposeRulePackageWithBody Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+func (c *Client) ProposeRulePackageWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProposeRulePackageRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProposeRulePackage Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+func (c *Client) ProposeRulePackage(ctx context.Context, body ProposeRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProposeRulePackageRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckRulePackageWithBody Check a rule package and list the open cases it would touch. Nothing is kept.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+func (c *Client) CheckRulePackageWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckRulePackageRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckRulePackage Check a rule package and list the open cases it would touch. Nothing is kept.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+func (c *Client) CheckRulePackage(ctx context.Context, body CheckRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckRulePackageRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRulePackage A proposed rule package with the open cases it would touch now.
+//
+// Corresponds with GET /api/v1/law/packages/{digest} (the `GetRulePackage` operationId).
+func (c *Client) GetRulePackage(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRulePackageRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcceptRulePackage Let a proposed rule package hold from now on. The proposer cannot accept it.
+//
+// Corresponds with POST /api/v1/law/packages/{digest}/accept (the `AcceptRulePackage` operationId).
+func (c *Client) AcceptRulePackage(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptRulePackageRequest(c.Server, digest)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFactWords Every fact that the rules of the organisation read, with what may be stated.
+//
+// Corresponds with GET /api/v1/law/words (the `ListFactWords` operationId).
+func (c *Client) ListFactWords(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFactWordsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3702,6 +4042,60 @@ func NewGetAlertRequest(server string, alert AlertPath) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCalendarRequest constructs an http.Request for the GetCalendar method
+func NewGetCalendarRequest(server string, params *GetCalendarParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/calendar")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Role != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "role", *params.Role, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4703,6 +5097,47 @@ func NewAcknowledgeDutyRequestWithBody(server string, number Number, duty DutyPa
 	return req, nil
 }
 
+// NewExplainDutyRequest constructs an http.Request for the ExplainDuty method
+func NewExplainDutyRequest(server string, number Number, duty DutyPath) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "duty", duty, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/duties/%s/explanation", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewMeetDutyRequest calls the generic MeetDuty builder with application/json body
 func NewMeetDutyRequest(server string, number Number, duty DutyPath, params *MeetDutyParams, body MeetDutyJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5109,6 +5544,67 @@ func NewGetForecastRequest(server string, number Number) (*http.Request, error) 
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLawFactsRequest constructs an http.Request for the GetLawFacts method
+func NewGetLawFactsRequest(server string, number Number, params *GetLawFactsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/law-facts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AsOf != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "as_of", *params.AsOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -5935,6 +6431,208 @@ func NewGetInventoryRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListRulePackagesRequest constructs an http.Request for the ListRulePackages method
+func NewListRulePackagesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/law/packages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewProposeRulePackageRequest calls the generic ProposeRulePackage builder with application/json body
+func NewProposeRulePackageRequest(server string, body ProposeRulePackageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewProposeRulePackageRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewProposeRulePackageRequestWithBody constructs an http.Request for the ProposeRulePackage method, with any body, and a specified content type
+func NewProposeRulePackageRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/law/packages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckRulePackageRequest calls the generic CheckRulePackage builder with application/json body
+func NewCheckRulePackageRequest(server string, body CheckRulePackageJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckRulePackageRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCheckRulePackageRequestWithBody constructs an http.Request for the CheckRulePackage method, with any body, and a specified content type
+func NewCheckRulePackageRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/law/packages/check")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetRulePackageRequest constructs an http.Request for the GetRulePackage method
+func NewGetRulePackageRequest(server string, digest Digest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/law/packages/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAcceptRulePackageRequest constructs an http.Request for the AcceptRulePackage method
+func NewAcceptRulePackageRequest(server string, digest Digest) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "digest", digest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/law/packages/%s/accept", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListFactWordsRequest constructs an http.Request for the ListFactWords method
+func NewListFactWordsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/law/words")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetMeRequest constructs an http.Request for the GetMe method
 func NewGetMeRequest(server string) (*http.Request, error) {
 	var err error
@@ -6127,6 +6825,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/alerts/{alert} (the `GetAlert` operationId).
 	GetAlertWithResponse(ctx context.Context, alert AlertPath, reqEditors ...RequestEditorFn) (*GetAlertResponse, error)
+
+	// GetCalendarWithResponse The secret address of the iCalendar feed of the organisation's duties for one of your roles.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/calendar (the `GetCalendar` operationId).
+	GetCalendarWithResponse(ctx context.Context, params *GetCalendarParams, reqEditors ...RequestEditorFn) (*GetCalendarResponse, error)
 
 	// ListCasesWithResponse Cases of the organisation, newest first.
 	//
@@ -6343,6 +7048,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/duties/{duty}/acknowledged (the `AcknowledgeDuty` operationId).
 	AcknowledgeDutyWithResponse(ctx context.Context, number Number, duty DutyPath, params *AcknowledgeDutyParams, body AcknowledgeDutyJSONRequestBody, reqEditors ...RequestEditorFn) (*AcknowledgeDutyResponse, error)
 
+	// ExplainDutyWithResponse Which nearest facts would change a duty. The duty may be one that does not apply.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/duties/{duty}/explanation (the `ExplainDuty` operationId).
+	ExplainDutyWithResponse(ctx context.Context, number Number, duty DutyPath, reqEditors ...RequestEditorFn) (*ExplainDutyResponse, error)
+
 	// MeetDutyWithBodyWithResponse Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6426,6 +7138,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
 	GetForecastWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetForecastResponse, error)
+
+	// GetLawFactsWithResponse The facts of a case as the rules read them, as schemas/law/facts.v1.json.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
+	GetLawFactsWithResponse(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*GetLawFactsResponse, error)
 
 	// ListMessagesWithResponse Messages by person number, channel and state.
 	//
@@ -6552,6 +7271,62 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/inventory (the `GetInventory` operationId).
 	GetInventoryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetInventoryResponse, error)
+
+	// ListRulePackagesWithResponse The rule packages that were proposed, newest first, and which of them holds.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/law/packages (the `ListRulePackages` operationId).
+	ListRulePackagesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRulePackagesResponse, error)
+
+	// ProposeRulePackageWithBodyWithResponse Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+	ProposeRulePackageWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProposeRulePackageResponse, error)
+
+	// ProposeRulePackageWithResponse Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+	ProposeRulePackageWithResponse(ctx context.Context, body ProposeRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*ProposeRulePackageResponse, error)
+
+	// CheckRulePackageWithBodyWithResponse Check a rule package and list the open cases it would touch. Nothing is kept.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+	CheckRulePackageWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRulePackageResponse, error)
+
+	// CheckRulePackageWithResponse Check a rule package and list the open cases it would touch. Nothing is kept.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+	CheckRulePackageWithResponse(ctx context.Context, body CheckRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckRulePackageResponse, error)
+
+	// GetRulePackageWithResponse A proposed rule package with the open cases it would touch now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/law/packages/{digest} (the `GetRulePackage` operationId).
+	GetRulePackageWithResponse(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*GetRulePackageResponse, error)
+
+	// AcceptRulePackageWithResponse Let a proposed rule package hold from now on. The proposer cannot accept it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/law/packages/{digest}/accept (the `AcceptRulePackage` operationId).
+	AcceptRulePackageWithResponse(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*AcceptRulePackageResponse, error)
+
+	// ListFactWordsWithResponse Every fact that the rules of the organisation read, with what may be stated.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/law/words (the `ListFactWords` operationId).
+	ListFactWordsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFactWordsResponse, error)
 
 	// GetMeWithResponse Who is signed in, in which roles, for which organisation.
 	//
@@ -6724,6 +7499,54 @@ func (r GetAlertResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetAlertResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetCalendarResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Calendar
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCalendarResponse) GetJSON200() *Calendar {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetCalendarResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCalendarResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCalendarResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCalendarResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCalendarResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7546,6 +8369,54 @@ func (r AcknowledgeDutyResponse) ContentType() string {
 	return ""
 }
 
+type ExplainDutyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainDutyResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainDutyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainDutyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainDutyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainDutyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainDutyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type MeetDutyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7876,6 +8747,54 @@ func (r GetForecastResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetForecastResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLawFactsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LawFacts
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLawFactsResponse) GetJSON200() *LawFacts {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLawFactsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLawFactsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLawFactsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLawFactsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLawFactsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8499,6 +9418,294 @@ func (r GetInventoryResponse) ContentType() string {
 	return ""
 }
 
+type ListRulePackagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RulePackageList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRulePackagesResponse) GetJSON200() *RulePackageList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRulePackagesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRulePackagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRulePackagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRulePackagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRulePackagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ProposeRulePackageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RulePackageEffect
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ProposeRulePackageResponse) GetJSON200() *RulePackageEffect {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ProposeRulePackageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ProposeRulePackageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ProposeRulePackageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProposeRulePackageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ProposeRulePackageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckRulePackageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RulePackageEffect
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckRulePackageResponse) GetJSON200() *RulePackageEffect {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckRulePackageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckRulePackageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckRulePackageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckRulePackageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckRulePackageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRulePackageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RulePackageEffect
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRulePackageResponse) GetJSON200() *RulePackageEffect {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRulePackageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRulePackageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRulePackageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRulePackageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRulePackageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AcceptRulePackageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RulePackage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AcceptRulePackageResponse) GetJSON200() *RulePackage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AcceptRulePackageResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AcceptRulePackageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcceptRulePackageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcceptRulePackageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcceptRulePackageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListFactWordsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FactWordList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFactWordsResponse) GetJSON200() *FactWordList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFactWordsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFactWordsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFactWordsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFactWordsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFactWordsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetMeResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -8734,6 +9941,19 @@ func (c *ClientWithResponses) GetAlertWithResponse(ctx context.Context, alert Al
 		return nil, err
 	}
 	return ParseGetAlertResponse(rsp)
+}
+
+// GetCalendarWithResponse The secret address of the iCalendar feed of the organisation's duties for one of your roles.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/calendar (the `GetCalendar` operationId).
+func (c *ClientWithResponses) GetCalendarWithResponse(ctx context.Context, params *GetCalendarParams, reqEditors ...RequestEditorFn) (*GetCalendarResponse, error) {
+	rsp, err := c.GetCalendar(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCalendarResponse(rsp)
 }
 
 // ListCasesWithResponse Cases of the organisation, newest first.
@@ -9125,6 +10345,19 @@ func (c *ClientWithResponses) AcknowledgeDutyWithResponse(ctx context.Context, n
 	return ParseAcknowledgeDutyResponse(rsp)
 }
 
+// ExplainDutyWithResponse Which nearest facts would change a duty. The duty may be one that does not apply.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/duties/{duty}/explanation (the `ExplainDuty` operationId).
+func (c *ClientWithResponses) ExplainDutyWithResponse(ctx context.Context, number Number, duty DutyPath, reqEditors ...RequestEditorFn) (*ExplainDutyResponse, error) {
+	rsp, err := c.ExplainDuty(ctx, number, duty, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainDutyResponse(rsp)
+}
+
 // MeetDutyWithBodyWithResponse Record that a duty was fulfilled, with the evidence. Late is never refused, but needs its reason.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -9279,6 +10512,19 @@ func (c *ClientWithResponses) GetForecastWithResponse(ctx context.Context, numbe
 		return nil, err
 	}
 	return ParseGetForecastResponse(rsp)
+}
+
+// GetLawFactsWithResponse The facts of a case as the rules read them, as schemas/law/facts.v1.json.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
+func (c *ClientWithResponses) GetLawFactsWithResponse(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*GetLawFactsResponse, error) {
+	rsp, err := c.GetLawFacts(ctx, number, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLawFactsResponse(rsp)
 }
 
 // ListMessagesWithResponse Messages by person number, channel and state.
@@ -9515,6 +10761,110 @@ func (c *ClientWithResponses) GetInventoryWithResponse(ctx context.Context, reqE
 	return ParseGetInventoryResponse(rsp)
 }
 
+// ListRulePackagesWithResponse The rule packages that were proposed, newest first, and which of them holds.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/law/packages (the `ListRulePackages` operationId).
+func (c *ClientWithResponses) ListRulePackagesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRulePackagesResponse, error) {
+	rsp, err := c.ListRulePackages(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRulePackagesResponse(rsp)
+}
+
+// ProposeRulePackageWithBodyWithResponse Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+func (c *ClientWithResponses) ProposeRulePackageWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProposeRulePackageResponse, error) {
+	rsp, err := c.ProposeRulePackageWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProposeRulePackageResponse(rsp)
+}
+
+// ProposeRulePackageWithResponse Propose a rule package. It is checked, and the open cases it would touch are listed; a second person accepts it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/law/packages (the `ProposeRulePackage` operationId).
+func (c *ClientWithResponses) ProposeRulePackageWithResponse(ctx context.Context, body ProposeRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*ProposeRulePackageResponse, error) {
+	rsp, err := c.ProposeRulePackage(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProposeRulePackageResponse(rsp)
+}
+
+// CheckRulePackageWithBodyWithResponse Check a rule package and list the open cases it would touch. Nothing is kept.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+func (c *ClientWithResponses) CheckRulePackageWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRulePackageResponse, error) {
+	rsp, err := c.CheckRulePackageWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckRulePackageResponse(rsp)
+}
+
+// CheckRulePackageWithResponse Check a rule package and list the open cases it would touch. Nothing is kept.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/law/packages/check (the `CheckRulePackage` operationId).
+func (c *ClientWithResponses) CheckRulePackageWithResponse(ctx context.Context, body CheckRulePackageJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckRulePackageResponse, error) {
+	rsp, err := c.CheckRulePackage(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckRulePackageResponse(rsp)
+}
+
+// GetRulePackageWithResponse A proposed rule package with the open cases it would touch now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/law/packages/{digest} (the `GetRulePackage` operationId).
+func (c *ClientWithResponses) GetRulePackageWithResponse(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*GetRulePackageResponse, error) {
+	rsp, err := c.GetRulePackage(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRulePackageResponse(rsp)
+}
+
+// AcceptRulePackageWithResponse Let a proposed rule package hold from now on. The proposer cannot accept it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/law/packages/{digest}/accept (the `AcceptRulePackage` operationId).
+func (c *ClientWithResponses) AcceptRulePackageWithResponse(ctx context.Context, digest Digest, reqEditors ...RequestEditorFn) (*AcceptRulePackageResponse, error) {
+	rsp, err := c.AcceptRulePackage(ctx, digest, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcceptRulePackageResponse(rsp)
+}
+
+// ListFactWordsWithResponse Every fact that the rules of the organisation read, with what may be stated.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/law/words (the `ListFactWords` operationId).
+func (c *ClientWithResponses) ListFactWordsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFactWordsResponse, error) {
+	rsp, err := c.ListFactWords(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFactWordsResponse(rsp)
+}
+
 // GetMeWithResponse Who is signed in, in which roles, for which organisation.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9662,6 +11012,39 @@ func ParseGetAlertResponse(rsp *http.Response) (*GetAlertResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest AlertDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetCalendarResponse parses an HTTP response from a GetCalendarWithResponse call
+func ParseGetCalendarResponse(rsp *http.Response) (*GetCalendarResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCalendarResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Calendar
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10240,6 +11623,39 @@ func ParseAcknowledgeDutyResponse(rsp *http.Response) (*AcknowledgeDutyResponse,
 	return response, nil
 }
 
+// ParseExplainDutyResponse parses an HTTP response from a ExplainDutyWithResponse call
+func ParseExplainDutyResponse(rsp *http.Response) (*ExplainDutyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainDutyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseMeetDutyResponse parses an HTTP response from a MeetDutyWithResponse call
 func ParseMeetDutyResponse(rsp *http.Response) (*MeetDutyResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10454,6 +11870,39 @@ func ParseGetForecastResponse(rsp *http.Response) (*GetForecastResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Forecast
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLawFactsResponse parses an HTTP response from a GetLawFactsWithResponse call
+func ParseGetLawFactsResponse(rsp *http.Response) (*GetLawFactsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLawFactsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LawFacts
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10879,6 +12328,204 @@ func ParseGetInventoryResponse(rsp *http.Response) (*GetInventoryResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Inventory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRulePackagesResponse parses an HTTP response from a ListRulePackagesWithResponse call
+func ParseListRulePackagesResponse(rsp *http.Response) (*ListRulePackagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRulePackagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RulePackageList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseProposeRulePackageResponse parses an HTTP response from a ProposeRulePackageWithResponse call
+func ParseProposeRulePackageResponse(rsp *http.Response) (*ProposeRulePackageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProposeRulePackageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RulePackageEffect
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckRulePackageResponse parses an HTTP response from a CheckRulePackageWithResponse call
+func ParseCheckRulePackageResponse(rsp *http.Response) (*CheckRulePackageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckRulePackageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RulePackageEffect
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetRulePackageResponse parses an HTTP response from a GetRulePackageWithResponse call
+func ParseGetRulePackageResponse(rsp *http.Response) (*GetRulePackageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRulePackageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RulePackageEffect
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAcceptRulePackageResponse parses an HTTP response from a AcceptRulePackageWithResponse call
+func ParseAcceptRulePackageResponse(rsp *http.Response) (*AcceptRulePackageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcceptRulePackageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RulePackage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListFactWordsResponse parses an HTTP response from a ListFactWordsWithResponse call
+func ParseListFactWordsResponse(rsp *http.Response) (*ListFactWordsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFactWordsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FactWordList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
