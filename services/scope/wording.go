@@ -221,8 +221,8 @@ func lay(part *wording.Survey, w inventory.Walked) {
 }
 
 // forget lets a walk that failed be tried again.
-func (s *surveys) forget(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.all, key)
+func (q *surveys) forget(key string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.all, key)
 }

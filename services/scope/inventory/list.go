@@ -46,8 +46,9 @@ func (d *dense) add(f *found, p *plan) {
 			continue
 		}
 		if m != last {
-			known := false
-			if at, known = index[m]; !known {
+			if n, known := index[m]; known {
+				at = n
+			} else {
 				at = len(masks)
 				index[m] = at
 				masks, sets = append(masks, m), append(sets, [chunkSize / 64]uint64{})

@@ -52,7 +52,7 @@ func openSource(databaseURL string) (*sql.DB, error) {
 		}
 		return sql.OpenDB(connector), nil
 	}
-	return nil, errors.New("the database URL begins with none of postgres:, mysql:, sqlite:")
+	return nil, errors.New("the database URL has another scheme than postgres, mysql or sqlite")
 }
 
 func (d *Delivery) query(ctx context.Context, name, databaseURL, query string, digest io.Writer, m Mapping) (err error) {
