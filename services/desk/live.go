@@ -77,7 +77,8 @@ func (s *Service) openStream(w http.ResponseWriter, r *http.Request, u User) (*s
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	return &stream{w: w, rc: http.NewResponseController(w)}, ctx, func() { cancel(); s.streams.leave(u.ID) }, nil
+	end := sync.OnceFunc(func() { cancel(); s.streams.leave(u.ID) })
+	return &stream{w: w, rc: http.NewResponseController(w)}, ctx, end, nil
 }
 
 // say writes one event and moves the write deadline.
@@ -112,6 +113,7 @@ func (s *Service) live(w http.ResponseWriter, r *http.Request, u User) error {
 	defer end()
 	follow := make(chan error, 1)
 	go func() {
+		defer end() // a page that cannot hear of changes any more must come again
 		follow <- s.cfg.Journal.Follow(ctx, u.Org, c.Number, max(after, 1), func(e casefile.Entry) error {
 			if e.Seq <= after || e.Type == event.TypeDispatchProgressed {
 				return nil
