@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.yaml.in/yaml/v3"
@@ -23,6 +25,7 @@ import (
 	"tocsin.dev/services/desk"
 	"tocsin.dev/services/intake"
 	"tocsin.dev/services/notice"
+	"tocsin.dev/services/notice/sendgrid"
 	"tocsin.dev/services/scope"
 )
 
@@ -155,9 +158,13 @@ func (a *app) newIntake(b base) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	var mappings fs.FS
+	if a.Mappings != "" {
+		mappings = os.DirFS(a.Mappings)
+	}
 	s, err := intake.New(intake.Config{
 		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
-		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter, Sources: sources,
+		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter, Sources: sources, Mappings: mappings,
 	})
 	if err != nil {
 		return nil, err
@@ -188,6 +195,7 @@ func (a *app) newNotice(b base) (runner, error) {
 		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
 		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
 		Keyring: a.key(a.Keys.Keyring, "keyring.yaml"), Key: key, PublicURL: a.running.URL,
+		PrintDir:    a.PrintDir,
 		MailDomains: map[string][]string{},
 		Doubt:       notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Hold: a.Doubt.Hold, Budget: a.Doubt.Budget},
 	}
@@ -196,8 +204,15 @@ func (a *app) newNotice(b base) (runner, error) {
 			cfg.MailDomains[org.ID] = org.MailboxDomains
 		}
 	}
+	if a.SandboxListen != "" {
+		// The look-alikes answer within seconds; nobody should wait longer for one that does not.
+		cfg.SettleFor = 10 * time.Second
+	}
 	if a.SendGrid.APIKey != "" {
-		cfg.SendGrid = &notice.SendGrid{Key: a.SendGrid.APIKey, Host: a.SendGrid.Host, WebhookKeys: []string{a.SendGrid.EventKey}}
+		cfg.SendGrid = &notice.SendGrid{
+			// An opt-out from marketing does not stop a notice that the law demands.
+			Bypass: sendgrid.BypassUnsubscribes,
+			Key:    a.SendGrid.APIKey, Host: a.SendGrid.Host, WebhookKeys: []string{a.SendGrid.EventKey}}
 	}
 	if a.Twilio.AuthToken != "" {
 		cfg.Twilio = &notice.Twilio{AccountSID: a.Twilio.AccountSID, AuthToken: a.Twilio.AuthToken, Host: a.Twilio.Host}

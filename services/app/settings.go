@@ -37,6 +37,10 @@ type Settings struct {
 	Twilio       Twilio    `koanf:"twilio"`
 	Doubt        Doubt     `koanf:"doubt"`
 	Telemetry    Telemetry `koanf:"telemetry"`
+	// PrintDir is the folder for print files of letters; empty switches post off.
+	PrintDir string `koanf:"print_dir"`
+	// Mappings is a folder with own alert mappings beside the shipped ones.
+	Mappings string `koanf:"mappings"`
 	// SandboxListen starts the look-alike providers in this process and sends
 	// through them; nothing can reach a real person then.
 	SandboxListen string `koanf:"sandbox_listen"`

@@ -23,9 +23,12 @@ type commands struct {
 
 	Sandbox sandboxCmd `cmd:"" help:"Run the look-alike providers alone, with the accounts of the settings."`
 
-	Law     lawCmd     `cmd:"" help:"Ask the law engine: duties, rules, cases, severity."`
-	Mapping mappingCmd `cmd:"" help:"Test and explain the mappings of alerts."`
-	Dead    deadCmd    `cmd:"" help:"Look at parked messages and give them another try."`
+	Inventory inventoryCmd `cmd:"" help:"Import, check and look at the people inventory."`
+	Scope     scopeCmd     `cmd:"" help:"Preview, seal, compare and export the lists of affected people."`
+	Notice    noticeCmd    `cmd:"" help:"Steer and watch the telling of people: progress, doubts, report, forecast."`
+	Law       lawCmd       `cmd:"" help:"Ask the law engine: duties, rules, cases, severity."`
+	Mapping   mappingCmd   `cmd:"" help:"Test and explain the mappings of alerts."`
+	Dead      deadCmd      `cmd:"" help:"Look at parked messages and give them another try."`
 
 	Bench benchCmd `cmd:"" help:"Measure the program on this machine."`
 
