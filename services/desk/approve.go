@@ -57,6 +57,7 @@ func (s *Service) Propose(ctx context.Context, who User, number string) (Proposa
 		return Proposal{}, nil, err
 	}
 	p := propose(org, c, s.cfg.Now().UTC())
+	s.withList(ctx, who, c, &p)
 	if err := mayApprove(org, who, c); err != nil {
 		p.Against = append(p.Against, err.Error())
 	}
@@ -211,7 +212,7 @@ func (s *Service) Approve(ctx context.Context, who User, on On, read Read) (even
 		who: who, on: on, roles: roles,
 		matters: voidsApproval,
 		decide: func(c *casefile.Case, as event.Actor, now time.Time) ([]event.Body, error) {
-			approval, err := checkApproval(org, who, c, read, now)
+			approval, err := s.checkApproval(ctx, org, who, c, read, now)
 			if err != nil {
 				return nil, err
 			}
@@ -242,11 +243,12 @@ func voidsApproval(e casefile.Entry) bool {
 	return anyOf(event.TypeWordingDrafted, event.TypeWordingRejected, event.TypeScopeSealed, event.TypeExposureStated)(e)
 }
 
-func checkApproval(org *organisation.Organisation, who User, c *casefile.Case, read Read, now time.Time) (event.Approval, error) {
+func (s *Service) checkApproval(ctx context.Context, org *organisation.Organisation, who User, c *casefile.Case, read Read, now time.Time) (event.Approval, error) {
 	p := propose(org, c, now)
 	if err := mayApprove(org, who, c); err != nil {
 		return event.Approval{}, err
 	}
+	s.withList(ctx, who, c, &p)
 	if len(p.Against) > 0 {
 		return event.Approval{}, refuse("not_ready", "%s", strings.Join(p.Against, "; "))
 	}

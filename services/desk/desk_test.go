@@ -47,6 +47,7 @@ type bench struct {
 
 	users   []User
 	alerts  map[string]event.AlertDetail
+	missing []event.MissingValue
 	intake  *bus.Bus
 	live    *contractTransport
 	scope   *journal.Journal
@@ -191,9 +192,24 @@ func (b *bench) playScope() {
 	bus.Answer(bb, event.AskPreview, func(_ context.Context, q event.PreviewQuestion) (event.PreviewAnswer, error) {
 		return event.PreviewAnswer{People: 500, Counts: testCounts()}, nil
 	})
+	bus.Answer(bb, event.AskWording, b.answerWording)
 	b.run(bb)
 	b.scope, err = journal.New(nc, journal.Config{})
 	b.must(err)
+}
+
+// answerWording finds what b.missing says is missing.
+func (b *bench) answerWording(ctx context.Context, q event.WordingQuestion) (event.WordingAnswer, error) {
+	c, err := b.scope.Load(ctx, q.Org, q.Case)
+	if err != nil {
+		return event.WordingAnswer{}, err
+	}
+	a := event.WordingAnswer{Revision: c.Latest().Revision, ScopeDigest: c.Latest().Digest, SheetDigest: c.SheetDigest(), Done: true, Checked: 500, People: 500}
+	for _, t := range Texts(c) {
+		a.Texts = append(a.Texts, event.ApprovedText{TextKey: t.TextKey, Digest: t.Digest})
+	}
+	a.Missing = b.missing
+	return a, nil
 }
 
 func testCounts() event.Counts {

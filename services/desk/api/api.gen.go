@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -163,6 +164,48 @@ func (e MeRoles) Valid() bool {
 	case MeRolesDpo:
 		return true
 	case MeRolesLegal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoticePreviewRequestChannel.
+const (
+	NoticePreviewRequestChannelEmail NoticePreviewRequestChannel = "email"
+	NoticePreviewRequestChannelPost  NoticePreviewRequestChannel = "post"
+	NoticePreviewRequestChannelSms   NoticePreviewRequestChannel = "sms"
+)
+
+// Valid indicates whether the value is a known member of the NoticePreviewRequestChannel enum.
+func (e NoticePreviewRequestChannel) Valid() bool {
+	switch e {
+	case NoticePreviewRequestChannelEmail:
+		return true
+	case NoticePreviewRequestChannelPost:
+		return true
+	case NoticePreviewRequestChannelSms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoticePreviewRequestKind.
+const (
+	NoticePreviewRequestKindCorrection NoticePreviewRequestKind = "correction"
+	NoticePreviewRequestKindFirst      NoticePreviewRequestKind = "first"
+	NoticePreviewRequestKindSupplement NoticePreviewRequestKind = "supplement"
+)
+
+// Valid indicates whether the value is a known member of the NoticePreviewRequestKind enum.
+func (e NoticePreviewRequestKind) Valid() bool {
+	switch e {
+	case NoticePreviewRequestKindCorrection:
+		return true
+	case NoticePreviewRequestKindFirst:
+		return true
+	case NoticePreviewRequestKindSupplement:
 		return true
 	default:
 		return false
@@ -1214,6 +1257,9 @@ type InventorySystem struct {
 // LawFacts schemas/law/facts.v1.json
 type LawFacts = law.Facts
 
+// ListCheck defines model for ListCheck.
+type ListCheck = event.WordingAnswer
+
 // Me defines model for Me.
 type Me struct {
 	ID string `json:"id"`
@@ -1237,6 +1283,29 @@ type MessagePage struct {
 	Messages []Message `json:"messages"`
 	Next     string    `json:"next,omitempty,omitzero"`
 }
+
+// NoticePreview defines model for NoticePreview.
+type NoticePreview = event.LetterAnswer
+
+// NoticePreviewRequest defines model for NoticePreviewRequest.
+type NoticePreviewRequest struct {
+	Channel NoticePreviewRequestChannel `json:"channel"`
+
+	// Kind The default is first.
+	Kind NoticePreviewRequestKind `json:"kind,omitempty,omitzero"`
+
+	// Person A person number of the sealed list.
+	Person int64 `json:"person"`
+
+	// Reason Why you look; the audit keeps it.
+	Reason string `json:"reason"`
+}
+
+// NoticePreviewRequestChannel defines model for NoticePreviewRequest.Channel.
+type NoticePreviewRequestChannel string
+
+// NoticePreviewRequestKind The default is first.
+type NoticePreviewRequestKind string
 
 // Order defines model for Order.
 type Order struct {
@@ -1390,6 +1459,11 @@ type Remark struct {
 // Report defines model for Report.
 type Report = event.ReportAnswer
 
+// RevokedApprover defines model for RevokedApprover.
+type RevokedApprover struct {
+	Cases []string `json:"cases"`
+}
+
 // Risk defines model for Risk.
 type Risk struct {
 	At     time.Time `json:"at"`
@@ -1542,6 +1616,14 @@ type Text struct {
 
 // TextKey defines model for TextKey.
 type TextKey = event.TextKey
+
+// WordingCheck defines model for WordingCheck.
+type WordingCheck struct {
+	// Blocked A finding keeps everybody from approving.
+	Blocked  bool      `json:"blocked"`
+	Findings []Finding `json:"findings"`
+	List     ListCheck `json:"list"`
+}
 
 // WordingList defines model for WordingList.
 type WordingList struct {
@@ -1858,6 +1940,9 @@ type ListDutiesParamsState string
 // DismissAlertsJSONRequestBody defines body for DismissAlerts for application/json ContentType.
 type DismissAlertsJSONRequestBody = DismissAlerts
 
+// RevokeApproverJSONRequestBody defines body for RevokeApprover for application/json ContentType.
+type RevokeApproverJSONRequestBody = Reason
+
 // DeclareCaseJSONRequestBody defines body for DeclareCase for application/json ContentType.
 type DeclareCaseJSONRequestBody = Declaration
 
@@ -1915,6 +2000,9 @@ type OverrideCheckJSONRequestBody = CheckOverride
 // AssessRiskJSONRequestBody defines body for AssessRisk for application/json ContentType.
 type AssessRiskJSONRequestBody = RiskAssessment
 
+// PreviewNoticeJSONRequestBody defines body for PreviewNotice for application/json ContentType.
+type PreviewNoticeJSONRequestBody = NoticePreviewRequest
+
 // DraftWordingJSONRequestBody defines body for DraftWording for application/json ContentType.
 type DraftWordingJSONRequestBody = Draft
 
@@ -1944,6 +2032,9 @@ type ServerInterface interface {
 	// GetAlert One alert with its facts, the mapping that matched, related alerts and the body as it was received.
 	// (GET /api/v1/alerts/{alert})
 	GetAlert(w http.ResponseWriter, r *http.Request, alert AlertPath)
+	// RevokeApprover Take back every approval that a person has given in the organisation's cases.
+	// (POST /api/v1/approvers/{user}/revoke)
+	RevokeApprover(w http.ResponseWriter, r *http.Request, user string)
 	// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
 	// (GET /api/v1/calendar)
 	GetCalendar(w http.ResponseWriter, r *http.Request, params GetCalendarParams)
@@ -2022,6 +2113,9 @@ type ServerInterface interface {
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	// (GET /api/v1/cases/{number}/forecast)
 	GetForecast(w http.ResponseWriter, r *http.Request, number Number)
+	// ExportJournal The journal of a case as a sealed file that can be verified offline.
+	// (GET /api/v1/cases/{number}/journal)
+	ExportJournal(w http.ResponseWriter, r *http.Request, number Number)
 	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 	// (GET /api/v1/cases/{number}/law-facts)
 	GetLawFacts(w http.ResponseWriter, r *http.Request, number Number, params GetLawFactsParams)
@@ -2043,6 +2137,12 @@ type ServerInterface interface {
 	// ListWording All texts of a case with every version.
 	// (GET /api/v1/cases/{number}/wording)
 	ListWording(w http.ResponseWriter, r *http.Request, number Number)
+	// CheckWording Every check of the texts, and what they come to on every person of the sealed list.
+	// (GET /api/v1/cases/{number}/wording/check)
+	CheckWording(w http.ResponseWriter, r *http.Request, number Number)
+	// PreviewNotice One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+	// (POST /api/v1/cases/{number}/wording/preview)
+	PreviewNotice(w http.ResponseWriter, r *http.Request, number Number)
 	// DraftWording Write a new version of one text. An unchanged text writes nothing.
 	// (PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language})
 	DraftWording(w http.ResponseWriter, r *http.Request, number Number, audience DraftWordingParamsAudience, channel DraftWordingParamsChannel, language Language, params DraftWordingParams)
@@ -2273,6 +2373,32 @@ func (siw *ServerInterfaceWrapper) GetAlert(w http.ResponseWriter, r *http.Reque
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetAlert(w, r, alert)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevokeApprover operation middleware
+func (siw *ServerInterfaceWrapper) RevokeApprover(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "user" -------------
+	var user string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", r.PathValue("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "user", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevokeApprover(w, r, user)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3454,6 +3580,32 @@ func (siw *ServerInterfaceWrapper) GetForecast(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// ExportJournal operation middleware
+func (siw *ServerInterfaceWrapper) ExportJournal(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ExportJournal(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetLawFacts operation middleware
 func (siw *ServerInterfaceWrapper) GetLawFacts(w http.ResponseWriter, r *http.Request) {
 
@@ -3775,6 +3927,58 @@ func (siw *ServerInterfaceWrapper) ListWording(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ListWording(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CheckWording operation middleware
+func (siw *ServerInterfaceWrapper) CheckWording(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CheckWording(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PreviewNotice operation middleware
+func (siw *ServerInterfaceWrapper) PreviewNotice(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PreviewNotice(w, r, number)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4471,6 +4675,10 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject", wrapper.RejectWording)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/approvals", wrapper.ListApprovals)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/approvals", wrapper.ApproveWording)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/wording/check", wrapper.CheckWording)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/preview", wrapper.PreviewNotice)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/journal", wrapper.ExportJournal)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/approvers/{user}/revoke", wrapper.RevokeApprover)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}/comments", wrapper.CommentWording)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/overrides", wrapper.OverrideCheck)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/approvals/{approval}/revoke", wrapper.RevokeApproval)
@@ -4605,6 +4813,46 @@ type GetAlertdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetAlertdefaultApplicationProblemPlusJSONResponse) VisitGetAlertResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeApproverRequestObject struct {
+	User string `json:"user"`
+	Body *RevokeApproverJSONRequestBody
+}
+
+type RevokeApproverResponseObject interface {
+	VisitRevokeApproverResponse(w http.ResponseWriter) error
+}
+
+type RevokeApprover200JSONResponse RevokedApprover
+
+func (response RevokeApprover200JSONResponse) VisitRevokeApproverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeApproverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevokeApproverdefaultApplicationProblemPlusJSONResponse) VisitRevokeApproverResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5670,6 +5918,74 @@ func (response GetForecastdefaultApplicationProblemPlusJSONResponse) VisitGetFor
 	return err
 }
 
+type ExportJournalRequestObject struct {
+	Number Number `json:"number"`
+}
+
+type ExportJournalResponseObject interface {
+	VisitExportJournalResponse(w http.ResponseWriter) error
+}
+
+type ExportJournal200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportJournal200ApplicationXNdjsonResponse) VisitExportJournalResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportJournaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExportJournaldefaultApplicationProblemPlusJSONResponse) VisitExportJournalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetLawFactsRequestObject struct {
 	Number Number `json:"number"`
 	Params GetLawFactsParams
@@ -5939,6 +6255,85 @@ type ListWordingdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListWordingdefaultApplicationProblemPlusJSONResponse) VisitListWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckWordingRequestObject struct {
+	Number Number `json:"number"`
+}
+
+type CheckWordingResponseObject interface {
+	VisitCheckWordingResponse(w http.ResponseWriter) error
+}
+
+type CheckWording200JSONResponse WordingCheck
+
+func (response CheckWording200JSONResponse) VisitCheckWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckWordingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckWordingdefaultApplicationProblemPlusJSONResponse) VisitCheckWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewNoticeRequestObject struct {
+	Number Number `json:"number"`
+	Body   *PreviewNoticeJSONRequestBody
+}
+
+type PreviewNoticeResponseObject interface {
+	VisitPreviewNoticeResponse(w http.ResponseWriter) error
+}
+
+type PreviewNotice200JSONResponse NoticePreview
+
+func (response PreviewNotice200JSONResponse) VisitPreviewNoticeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewNoticedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewNoticedefaultApplicationProblemPlusJSONResponse) VisitPreviewNoticeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6621,6 +7016,9 @@ type StrictServerInterface interface {
 	// GetAlert One alert with its facts, the mapping that matched, related alerts and the body as it was received.
 	// (GET /api/v1/alerts/{alert})
 	GetAlert(ctx context.Context, request GetAlertRequestObject) (GetAlertResponseObject, error)
+	// RevokeApprover Take back every approval that a person has given in the organisation's cases.
+	// (POST /api/v1/approvers/{user}/revoke)
+	RevokeApprover(ctx context.Context, request RevokeApproverRequestObject) (RevokeApproverResponseObject, error)
 	// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
 	// (GET /api/v1/calendar)
 	GetCalendar(ctx context.Context, request GetCalendarRequestObject) (GetCalendarResponseObject, error)
@@ -6699,6 +7097,9 @@ type StrictServerInterface interface {
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	// (GET /api/v1/cases/{number}/forecast)
 	GetForecast(ctx context.Context, request GetForecastRequestObject) (GetForecastResponseObject, error)
+	// ExportJournal The journal of a case as a sealed file that can be verified offline.
+	// (GET /api/v1/cases/{number}/journal)
+	ExportJournal(ctx context.Context, request ExportJournalRequestObject) (ExportJournalResponseObject, error)
 	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 	// (GET /api/v1/cases/{number}/law-facts)
 	GetLawFacts(ctx context.Context, request GetLawFactsRequestObject) (GetLawFactsResponseObject, error)
@@ -6720,6 +7121,12 @@ type StrictServerInterface interface {
 	// ListWording All texts of a case with every version.
 	// (GET /api/v1/cases/{number}/wording)
 	ListWording(ctx context.Context, request ListWordingRequestObject) (ListWordingResponseObject, error)
+	// CheckWording Every check of the texts, and what they come to on every person of the sealed list.
+	// (GET /api/v1/cases/{number}/wording/check)
+	CheckWording(ctx context.Context, request CheckWordingRequestObject) (CheckWordingResponseObject, error)
+	// PreviewNotice One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+	// (POST /api/v1/cases/{number}/wording/preview)
+	PreviewNotice(ctx context.Context, request PreviewNoticeRequestObject) (PreviewNoticeResponseObject, error)
 	// DraftWording Write a new version of one text. An unchanged text writes nothing.
 	// (PUT /api/v1/cases/{number}/wording/{audience}/{channel}/{language})
 	DraftWording(ctx context.Context, request DraftWordingRequestObject) (DraftWordingResponseObject, error)
@@ -6888,6 +7295,39 @@ func (sh *strictHandler) GetAlert(w http.ResponseWriter, r *http.Request, alert 
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetAlertResponseObject); ok {
 		if err := validResponse.VisitGetAlertResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevokeApprover operation middleware
+func (sh *strictHandler) RevokeApprover(w http.ResponseWriter, r *http.Request, user string) {
+	var request RevokeApproverRequestObject
+
+	request.User = user
+
+	var body RevokeApproverJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeApprover(ctx, request.(RevokeApproverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeApprover")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevokeApproverResponseObject); ok {
+		if err := validResponse.VisitRevokeApproverResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -7712,6 +8152,32 @@ func (sh *strictHandler) GetForecast(w http.ResponseWriter, r *http.Request, num
 	}
 }
 
+// ExportJournal operation middleware
+func (sh *strictHandler) ExportJournal(w http.ResponseWriter, r *http.Request, number Number) {
+	var request ExportJournalRequestObject
+
+	request.Number = number
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportJournal(ctx, request.(ExportJournalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportJournal")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ExportJournalResponseObject); ok {
+		if err := validResponse.VisitExportJournalResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetLawFacts operation middleware
 func (sh *strictHandler) GetLawFacts(w http.ResponseWriter, r *http.Request, number Number, params GetLawFactsParams) {
 	var request GetLawFactsRequestObject
@@ -7906,6 +8372,65 @@ func (sh *strictHandler) ListWording(w http.ResponseWriter, r *http.Request, num
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ListWordingResponseObject); ok {
 		if err := validResponse.VisitListWordingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CheckWording operation middleware
+func (sh *strictHandler) CheckWording(w http.ResponseWriter, r *http.Request, number Number) {
+	var request CheckWordingRequestObject
+
+	request.Number = number
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckWording(ctx, request.(CheckWordingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckWording")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CheckWordingResponseObject); ok {
+		if err := validResponse.VisitCheckWordingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PreviewNotice operation middleware
+func (sh *strictHandler) PreviewNotice(w http.ResponseWriter, r *http.Request, number Number) {
+	var request PreviewNoticeRequestObject
+
+	request.Number = number
+
+	var body PreviewNoticeJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewNotice(ctx, request.(PreviewNoticeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewNotice")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PreviewNoticeResponseObject); ok {
+		if err := validResponse.VisitPreviewNoticeResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

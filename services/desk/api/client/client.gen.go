@@ -169,6 +169,48 @@ func (e MeRoles) Valid() bool {
 	}
 }
 
+// Defines values for NoticePreviewRequestChannel.
+const (
+	NoticePreviewRequestChannelEmail NoticePreviewRequestChannel = "email"
+	NoticePreviewRequestChannelPost  NoticePreviewRequestChannel = "post"
+	NoticePreviewRequestChannelSms   NoticePreviewRequestChannel = "sms"
+)
+
+// Valid indicates whether the value is a known member of the NoticePreviewRequestChannel enum.
+func (e NoticePreviewRequestChannel) Valid() bool {
+	switch e {
+	case NoticePreviewRequestChannelEmail:
+		return true
+	case NoticePreviewRequestChannelPost:
+		return true
+	case NoticePreviewRequestChannelSms:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NoticePreviewRequestKind.
+const (
+	NoticePreviewRequestKindCorrection NoticePreviewRequestKind = "correction"
+	NoticePreviewRequestKindFirst      NoticePreviewRequestKind = "first"
+	NoticePreviewRequestKindSupplement NoticePreviewRequestKind = "supplement"
+)
+
+// Valid indicates whether the value is a known member of the NoticePreviewRequestKind enum.
+func (e NoticePreviewRequestKind) Valid() bool {
+	switch e {
+	case NoticePreviewRequestKindCorrection:
+		return true
+	case NoticePreviewRequestKindFirst:
+		return true
+	case NoticePreviewRequestKindSupplement:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderState.
 const (
 	Completed OrderState = "completed"
@@ -1214,6 +1256,9 @@ type InventorySystem struct {
 // LawFacts schemas/law/facts.v1.json
 type LawFacts = law.Facts
 
+// ListCheck defines model for ListCheck.
+type ListCheck = event.WordingAnswer
+
 // Me defines model for Me.
 type Me struct {
 	ID string `json:"id"`
@@ -1237,6 +1282,29 @@ type MessagePage struct {
 	Messages []Message `json:"messages"`
 	Next     string    `json:"next,omitempty,omitzero"`
 }
+
+// NoticePreview defines model for NoticePreview.
+type NoticePreview = event.LetterAnswer
+
+// NoticePreviewRequest defines model for NoticePreviewRequest.
+type NoticePreviewRequest struct {
+	Channel NoticePreviewRequestChannel `json:"channel"`
+
+	// Kind The default is first.
+	Kind NoticePreviewRequestKind `json:"kind,omitempty,omitzero"`
+
+	// Person A person number of the sealed list.
+	Person int64 `json:"person"`
+
+	// Reason Why you look; the audit keeps it.
+	Reason string `json:"reason"`
+}
+
+// NoticePreviewRequestChannel defines model for NoticePreviewRequest.Channel.
+type NoticePreviewRequestChannel string
+
+// NoticePreviewRequestKind The default is first.
+type NoticePreviewRequestKind string
 
 // Order defines model for Order.
 type Order struct {
@@ -1390,6 +1458,11 @@ type Remark struct {
 // Report defines model for Report.
 type Report = event.ReportAnswer
 
+// RevokedApprover defines model for RevokedApprover.
+type RevokedApprover struct {
+	Cases []string `json:"cases"`
+}
+
 // Risk defines model for Risk.
 type Risk struct {
 	At     time.Time `json:"at"`
@@ -1542,6 +1615,14 @@ type Text struct {
 
 // TextKey defines model for TextKey.
 type TextKey = event.TextKey
+
+// WordingCheck defines model for WordingCheck.
+type WordingCheck struct {
+	// Blocked A finding keeps everybody from approving.
+	Blocked  bool      `json:"blocked"`
+	Findings []Finding `json:"findings"`
+	List     ListCheck `json:"list"`
+}
 
 // WordingList defines model for WordingList.
 type WordingList struct {
@@ -1858,6 +1939,9 @@ type ListDutiesParamsState string
 // DismissAlertsJSONRequestBody defines body for DismissAlerts for application/json ContentType.
 type DismissAlertsJSONRequestBody = DismissAlerts
 
+// RevokeApproverJSONRequestBody defines body for RevokeApprover for application/json ContentType.
+type RevokeApproverJSONRequestBody = Reason
+
 // DeclareCaseJSONRequestBody defines body for DeclareCase for application/json ContentType.
 type DeclareCaseJSONRequestBody = Declaration
 
@@ -1914,6 +1998,9 @@ type OverrideCheckJSONRequestBody = CheckOverride
 
 // AssessRiskJSONRequestBody defines body for AssessRisk for application/json ContentType.
 type AssessRiskJSONRequestBody = RiskAssessment
+
+// PreviewNoticeJSONRequestBody defines body for PreviewNotice for application/json ContentType.
+type PreviewNoticeJSONRequestBody = NoticePreviewRequest
 
 // DraftWordingJSONRequestBody defines body for DraftWording for application/json ContentType.
 type DraftWordingJSONRequestBody = Draft
@@ -2030,6 +2117,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/alerts/{alert} (the `GetAlert` operationId).
 	GetAlert(ctx context.Context, alert AlertPath, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeApproverWithBody Take back every approval that a person has given in the organisation's cases.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+	RevokeApproverWithBody(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeApprover Take back every approval that a person has given in the organisation's cases.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+	RevokeApprover(ctx context.Context, user string, body RevokeApproverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCalendar The secret address of the iCalendar feed of the organisation's duties for one of your roles.
 	//
@@ -2326,6 +2427,11 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
 	GetForecast(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ExportJournal The journal of a case as a sealed file that can be verified offline.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/journal (the `ExportJournal` operationId).
+	ExportJournal(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 	//
 	// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
@@ -2378,6 +2484,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/wording (the `ListWording` operationId).
 	ListWording(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckWording Every check of the texts, and what they come to on every person of the sealed list.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/wording/check (the `CheckWording` operationId).
+	CheckWording(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewNoticeWithBody One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+	PreviewNoticeWithBody(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreviewNotice One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+	PreviewNotice(ctx context.Context, number Number, body PreviewNoticeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DraftWordingWithBody Write a new version of one text. An unchanged text writes nothing.
 	//
@@ -2577,6 +2702,40 @@ func (c *Client) DismissAlerts(ctx context.Context, body DismissAlertsJSONReques
 // Corresponds with GET /api/v1/alerts/{alert} (the `GetAlert` operationId).
 func (c *Client) GetAlert(ctx context.Context, alert AlertPath, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAlertRequest(c.Server, alert)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeApproverWithBody Take back every approval that a person has given in the organisation's cases.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+func (c *Client) RevokeApproverWithBody(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeApproverRequestWithBody(c.Server, user, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeApprover Take back every approval that a person has given in the organisation's cases.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+func (c *Client) RevokeApprover(ctx context.Context, user string, body RevokeApproverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeApproverRequest(c.Server, user, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3312,6 +3471,21 @@ func (c *Client) GetForecast(ctx context.Context, number Number, reqEditors ...R
 	return c.Client.Do(req)
 }
 
+// ExportJournal The journal of a case as a sealed file that can be verified offline.
+//
+// Corresponds with GET /api/v1/cases/{number}/journal (the `ExportJournal` operationId).
+func (c *Client) ExportJournal(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportJournalRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 //
 // Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
@@ -3445,6 +3619,55 @@ func (c *Client) AssessRisk(ctx context.Context, number Number, params *AssessRi
 // Corresponds with GET /api/v1/cases/{number}/wording (the `ListWording` operationId).
 func (c *Client) ListWording(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListWordingRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckWording Every check of the texts, and what they come to on every person of the sealed list.
+//
+// Corresponds with GET /api/v1/cases/{number}/wording/check (the `CheckWording` operationId).
+func (c *Client) CheckWording(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckWordingRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewNoticeWithBody One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+func (c *Client) PreviewNoticeWithBody(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewNoticeRequestWithBody(c.Server, number, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreviewNotice One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+func (c *Client) PreviewNotice(ctx context.Context, number Number, body PreviewNoticeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreviewNoticeRequest(c.Server, number, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4048,6 +4271,53 @@ func NewGetAlertRequest(server string, alert AlertPath) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewRevokeApproverRequest calls the generic RevokeApprover builder with application/json body
+func NewRevokeApproverRequest(server string, user string, body RevokeApproverJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevokeApproverRequestWithBody(server, user, "application/json", bodyReader)
+}
+
+// NewRevokeApproverRequestWithBody constructs an http.Request for the RevokeApprover method, with any body, and a specified content type
+func NewRevokeApproverRequestWithBody(server string, user string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/approvers/%s/revoke", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5554,6 +5824,40 @@ func NewGetForecastRequest(server string, number Number) (*http.Request, error) 
 	return req, nil
 }
 
+// NewExportJournalRequest constructs an http.Request for the ExportJournal method
+func NewExportJournalRequest(server string, number Number) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/journal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetLawFactsRequest constructs an http.Request for the GetLawFacts method
 func NewGetLawFactsRequest(server string, number Number, params *GetLawFactsParams) (*http.Request, error) {
 	var err error
@@ -5973,6 +6277,87 @@ func NewListWordingRequest(server string, number Number) (*http.Request, error) 
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCheckWordingRequest constructs an http.Request for the CheckWording method
+func NewCheckWordingRequest(server string, number Number) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/wording/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPreviewNoticeRequest calls the generic PreviewNotice builder with application/json body
+func NewPreviewNoticeRequest(server string, number Number, body PreviewNoticeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPreviewNoticeRequestWithBody(server, number, "application/json", bodyReader)
+}
+
+// NewPreviewNoticeRequestWithBody constructs an http.Request for the PreviewNotice method, with any body, and a specified content type
+func NewPreviewNoticeRequestWithBody(server string, number Number, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/wording/preview", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -6826,6 +7211,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/alerts/{alert} (the `GetAlert` operationId).
 	GetAlertWithResponse(ctx context.Context, alert AlertPath, reqEditors ...RequestEditorFn) (*GetAlertResponse, error)
 
+	// RevokeApproverWithBodyWithResponse Take back every approval that a person has given in the organisation's cases.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+	RevokeApproverWithBodyWithResponse(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeApproverResponse, error)
+
+	// RevokeApproverWithResponse Take back every approval that a person has given in the organisation's cases.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+	RevokeApproverWithResponse(ctx context.Context, user string, body RevokeApproverJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeApproverResponse, error)
+
 	// GetCalendarWithResponse The secret address of the iCalendar feed of the organisation's duties for one of your roles.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7139,6 +7538,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
 	GetForecastWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetForecastResponse, error)
 
+	// ExportJournalWithResponse The journal of a case as a sealed file that can be verified offline.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/journal (the `ExportJournal` operationId).
+	ExportJournalWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ExportJournalResponse, error)
+
 	// GetLawFactsWithResponse The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7201,6 +7607,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/wording (the `ListWording` operationId).
 	ListWordingWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ListWordingResponse, error)
+
+	// CheckWordingWithResponse Every check of the texts, and what they come to on every person of the sealed list.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/wording/check (the `CheckWording` operationId).
+	CheckWordingWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*CheckWordingResponse, error)
+
+	// PreviewNoticeWithBodyWithResponse One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+	PreviewNoticeWithBodyWithResponse(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewNoticeResponse, error)
+
+	// PreviewNoticeWithResponse One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+	PreviewNoticeWithResponse(ctx context.Context, number Number, body PreviewNoticeJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewNoticeResponse, error)
 
 	// DraftWordingWithBodyWithResponse Write a new version of one text. An unchanged text writes nothing.
 	//
@@ -7499,6 +7926,54 @@ func (r GetAlertResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetAlertResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevokeApproverResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RevokedApprover
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevokeApproverResponse) GetJSON200() *RevokedApprover {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevokeApproverResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeApproverResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeApproverResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeApproverResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeApproverResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8753,6 +9228,47 @@ func (r GetForecastResponse) ContentType() string {
 	return ""
 }
 
+type ExportJournalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExportJournalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportJournalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportJournalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportJournalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportJournalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetLawFactsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9083,6 +9599,102 @@ func (r ListWordingResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListWordingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckWordingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WordingCheck
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckWordingResponse) GetJSON200() *WordingCheck {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckWordingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckWordingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckWordingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckWordingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckWordingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreviewNoticeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *NoticePreview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreviewNoticeResponse) GetJSON200() *NoticePreview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PreviewNoticeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreviewNoticeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreviewNoticeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreviewNoticeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreviewNoticeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9943,6 +10555,32 @@ func (c *ClientWithResponses) GetAlertWithResponse(ctx context.Context, alert Al
 	return ParseGetAlertResponse(rsp)
 }
 
+// RevokeApproverWithBodyWithResponse Take back every approval that a person has given in the organisation's cases.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+func (c *ClientWithResponses) RevokeApproverWithBodyWithResponse(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevokeApproverResponse, error) {
+	rsp, err := c.RevokeApproverWithBody(ctx, user, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeApproverResponse(rsp)
+}
+
+// RevokeApproverWithResponse Take back every approval that a person has given in the organisation's cases.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/approvers/{user}/revoke (the `RevokeApprover` operationId).
+func (c *ClientWithResponses) RevokeApproverWithResponse(ctx context.Context, user string, body RevokeApproverJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeApproverResponse, error) {
+	rsp, err := c.RevokeApprover(ctx, user, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeApproverResponse(rsp)
+}
+
 // GetCalendarWithResponse The secret address of the iCalendar feed of the organisation's duties for one of your roles.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10514,6 +11152,19 @@ func (c *ClientWithResponses) GetForecastWithResponse(ctx context.Context, numbe
 	return ParseGetForecastResponse(rsp)
 }
 
+// ExportJournalWithResponse The journal of a case as a sealed file that can be verified offline.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/journal (the `ExportJournal` operationId).
+func (c *ClientWithResponses) ExportJournalWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ExportJournalResponse, error) {
+	rsp, err := c.ExportJournal(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportJournalResponse(rsp)
+}
+
 // GetLawFactsWithResponse The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10629,6 +11280,45 @@ func (c *ClientWithResponses) ListWordingWithResponse(ctx context.Context, numbe
 		return nil, err
 	}
 	return ParseListWordingResponse(rsp)
+}
+
+// CheckWordingWithResponse Every check of the texts, and what they come to on every person of the sealed list.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/wording/check (the `CheckWording` operationId).
+func (c *ClientWithResponses) CheckWordingWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*CheckWordingResponse, error) {
+	rsp, err := c.CheckWording(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckWordingResponse(rsp)
+}
+
+// PreviewNoticeWithBodyWithResponse One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+func (c *ClientWithResponses) PreviewNoticeWithBodyWithResponse(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PreviewNoticeResponse, error) {
+	rsp, err := c.PreviewNoticeWithBody(ctx, number, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewNoticeResponse(rsp)
+}
+
+// PreviewNoticeWithResponse One person's notice as it would leave, byte for byte. Nothing is sent; the look is logged.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/preview (the `PreviewNotice` operationId).
+func (c *ClientWithResponses) PreviewNoticeWithResponse(ctx context.Context, number Number, body PreviewNoticeJSONRequestBody, reqEditors ...RequestEditorFn) (*PreviewNoticeResponse, error) {
+	rsp, err := c.PreviewNotice(ctx, number, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreviewNoticeResponse(rsp)
 }
 
 // DraftWordingWithBodyWithResponse Write a new version of one text. An unchanged text writes nothing.
@@ -11012,6 +11702,39 @@ func ParseGetAlertResponse(rsp *http.Response) (*GetAlertResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest AlertDetail
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevokeApproverResponse parses an HTTP response from a RevokeApproverWithResponse call
+func ParseRevokeApproverResponse(rsp *http.Response) (*RevokeApproverResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeApproverResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RevokedApprover
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -11887,6 +12610,32 @@ func ParseGetForecastResponse(rsp *http.Response) (*GetForecastResponse, error) 
 	return response, nil
 }
 
+// ParseExportJournalResponse parses an HTTP response from a ExportJournalWithResponse call
+func ParseExportJournalResponse(rsp *http.Response) (*ExportJournalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportJournalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetLawFactsResponse parses an HTTP response from a GetLawFactsWithResponse call
 func ParseGetLawFactsResponse(rsp *http.Response) (*GetLawFactsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12101,6 +12850,72 @@ func ParseListWordingResponse(rsp *http.Response) (*ListWordingResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest WordingList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckWordingResponse parses an HTTP response from a CheckWordingWithResponse call
+func ParseCheckWordingResponse(rsp *http.Response) (*CheckWordingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckWordingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WordingCheck
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreviewNoticeResponse parses an HTTP response from a PreviewNoticeWithResponse call
+func ParsePreviewNoticeResponse(rsp *http.Response) (*PreviewNoticeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreviewNoticeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest NoticePreview
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
