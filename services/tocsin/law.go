@@ -12,17 +12,39 @@ import (
 	"tocsin.dev/pkg/law"
 )
 
-// lawCmd asks the law engine; it needs no server.
+// lawCmd asks the law engine. What concerns facts and rules needs no server;
+// what concerns the cases of an installation asks it.
 type lawCmd struct {
 	Due      lawDueCmd      `cmd:"" help:"Print the duties that follow from a facts document, soonest first."`
 	List     lawListCmd     `cmd:"" help:"List the rules."`
 	Show     lawShowCmd     `cmd:"" help:"Show one rule with its source and doubts."`
+	Words    lawWordsCmd    `cmd:"" help:"List the facts that the rules read, with what may be stated."`
 	Check    lawCheckCmd    `cmd:"" help:"Load and validate the rules and run all their cases."`
-	Explain  lawExplainCmd  `cmd:"" help:"Say which facts would change a duty."`
+	Explain  lawExplainCmd  `cmd:"" help:"Say which facts would change a duty of a case."`
 	Severity lawSeverityCmd `cmd:"" help:"Score the severity after ENISA 2013. Advice to a person, never a decision."`
+
+	Facts    lawFactsCmd    `cmd:"" help:"Print the facts document of a case, for law due."`
+	Affected lawAffectedCmd `cmd:"" help:"List the open cases that a rule package would touch. Nothing is kept."`
+	Propose  lawProposeCmd  `cmd:"" help:"Propose a rule package to your organisation. A second person must accept it."`
+	Packages lawPackagesCmd `cmd:"" help:"List the rule packages that were proposed, and which of them holds."`
+	Accept   lawAcceptCmd   `cmd:"" help:"Let a proposed rule package hold. The proposer cannot."`
+	Calendar lawCalendarCmd `cmd:"" help:"Print the secret address of the calendar of duties."`
+}
+
+// ruleFolder says which rule package a command reads.
+type ruleFolder struct {
+	Rules string `help:"Folder with a rule package; the built-in one if absent." type:"existingdir"`
+}
+
+func (r ruleFolder) load() (*law.Rules, error) {
+	if r.Rules == "" {
+		return law.Default()
+	}
+	return law.Load(os.DirFS(r.Rules))
 }
 
 type lawDueCmd struct {
+	ruleFolder
 	Facts string     `required:"" help:"Facts document (schemas/law/facts.v1.json); - reads standard input."`
 	At    *time.Time `help:"Show what was due as known at this instant (RFC 3339)."`
 	All   bool       `help:"Also list the duties that do not apply, each with its reason."`
@@ -31,7 +53,7 @@ type lawDueCmd struct {
 
 // Run prints the duties.
 func (c *lawDueCmd) Run() error {
-	rules, facts, err := rulesAndFacts(c.Facts)
+	rules, facts, err := rulesAndFacts(c.ruleFolder, c.Facts)
 	if err != nil {
 		return err
 	}
@@ -70,6 +92,7 @@ func printDuty(d *law.Duty) {
 }
 
 type lawListCmd struct {
+	ruleFolder
 	Jurisdiction string `help:"Only rules of this jurisdiction (ISO 3166 or group)."`
 	Status       string `help:"Only rules of this status: in-force, adopted-not-effective, proposed, guidance, contract."`
 	JSON         bool   `name:"json" help:"Print JSON."`
@@ -77,7 +100,7 @@ type lawListCmd struct {
 
 // Run lists the rules.
 func (c *lawListCmd) Run() error {
-	rules, err := law.Default()
+	rules, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -94,12 +117,13 @@ func (c *lawListCmd) Run() error {
 }
 
 type lawShowCmd struct {
+	ruleFolder
 	Rule string `arg:"" help:"Rule id, such as eu-gdpr.authority."`
 }
 
 // Run shows every version of a rule.
 func (c *lawShowCmd) Run() error {
-	rules, err := law.Default()
+	rules, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -136,40 +160,15 @@ func (c *lawCheckCmd) Run() error {
 	return nil
 }
 
-type lawExplainCmd struct {
-	Duty  string `arg:"" help:"Duty id, such as eu-gdpr.authority_SE."`
-	Facts string `required:"" help:"Facts document; - reads standard input."`
-	JSON  bool   `name:"json" help:"Print JSON."`
-}
-
-// Run says which nearest facts would change the duty.
-func (c *lawExplainCmd) Run() error {
-	rules, facts, err := rulesAndFacts(c.Facts)
-	if err != nil {
-		return err
-	}
-	e, err := rules.Explain(facts, time.Time{}, c.Duty)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(e)
-	}
-	fmt.Print(e.Duty.Text())
-	for _, change := range e.Changes {
-		fmt.Println(change)
-	}
-	return nil
-}
-
 type lawSeverityCmd struct {
+	ruleFolder
 	Facts string `required:"" help:"Facts document; - reads standard input."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
 // Run prints the score with its inputs.
 func (c *lawSeverityCmd) Run() error {
-	rules, facts, err := rulesAndFacts(c.Facts)
+	rules, facts, err := rulesAndFacts(c.ruleFolder, c.Facts)
 	if err != nil {
 		return err
 	}
@@ -180,8 +179,8 @@ func (c *lawSeverityCmd) Run() error {
 	return printJSON(s)
 }
 
-func rulesAndFacts(path string) (*law.Rules, law.Facts, error) {
-	rules, err := law.Default()
+func rulesAndFacts(from ruleFolder, path string) (*law.Rules, law.Facts, error) {
+	rules, err := from.load()
 	if err != nil {
 		return nil, law.Facts{}, err
 	}

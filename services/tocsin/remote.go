@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,4 +38,16 @@ func (r *remote) client() (*client.ClientWithResponses, error) {
 			req.Header.Set("Authorization", "Bearer "+token)
 			return nil
 		}))
+}
+
+// refusedBy says what a server answered instead of what was asked for.
+func refusedBy(what, status string, body []byte) error {
+	var problem struct{ Detail, Title string }
+	if json.Unmarshal(body, &problem) == nil && problem.Detail+problem.Title != "" {
+		if problem.Detail == "" {
+			problem.Detail = problem.Title
+		}
+		return fmt.Errorf("%s: %s (%s)", what, problem.Detail, status)
+	}
+	return fmt.Errorf("%s: %s: %.500s", what, status, body)
 }
