@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 
@@ -30,6 +31,23 @@ type ofCase struct {
 	remote
 	Case string `required:"" help:"Number of the case."`
 	JSON bool   `name:"json" help:"Print JSON on one line."`
+}
+
+// ask puts a question about the case to the server and shows the answer.
+func (c *ofCase) ask(ctx context.Context, what string, question func(*client.ClientWithResponses) (*http.Response, error)) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	res, err := question(api)
+	if err != nil {
+		return fmt.Errorf("%s of case %s: %w", what, c.Case, err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err = errors.Join(err, res.Body.Close()); err != nil {
+		return fmt.Errorf("%s of case %s: %w", what, c.Case, err)
+	}
+	return c.show(what, res.StatusCode, body)
 }
 
 // show prints an answer, or returns what the server said instead.
@@ -59,19 +77,13 @@ type noticeProgressCmd struct {
 
 // Run prints the progress.
 func (c *noticeProgressCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
 	p := &client.GetProgressParams{}
 	if c.Order != "" {
 		p.Order = &c.Order
 	}
-	res, err := api.GetProgressWithResponse(ctx, c.Case, p)
-	if err != nil {
-		return err
-	}
-	return c.show("progress", res.StatusCode(), res.Body)
+	return c.ask(ctx, "progress", func(api *client.ClientWithResponses) (*http.Response, error) {
+		return api.GetProgress(ctx, c.Case, p)
+	})
 }
 
 type noticePersonCmd struct {
@@ -81,30 +93,18 @@ type noticePersonCmd struct {
 
 // Run prints a person's messages.
 func (c *noticePersonCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	res, err := api.ListMessagesWithResponse(ctx, c.Case, &client.ListMessagesParams{Person: &c.Person})
-	if err != nil {
-		return err
-	}
-	return c.show("messages", res.StatusCode(), res.Body)
+	return c.ask(ctx, "messages", func(api *client.ClientWithResponses) (*http.Response, error) {
+		return api.ListMessages(ctx, c.Case, &client.ListMessagesParams{Person: &c.Person})
+	})
 }
 
 type noticeDoubtsCmd struct{ ofCase }
 
 // Run prints the doubts.
 func (c *noticeDoubtsCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	res, err := api.ListDoubtsWithResponse(ctx, c.Case)
-	if err != nil {
-		return err
-	}
-	return c.show("doubts", res.StatusCode(), res.Body)
+	return c.ask(ctx, "doubts", func(api *client.ClientWithResponses) (*http.Response, error) {
+		return api.ListDoubts(ctx, c.Case)
+	})
 }
 
 type noticeSettleCmd struct {
@@ -116,56 +116,38 @@ type noticeSettleCmd struct {
 
 // Run settles doubts.
 func (c *noticeSettleCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	res, err := api.SettleDoubtsWithResponse(ctx, c.Case, &client.SettleDoubtsParams{}, client.Settlement{Attempts: c.Attempts, Decision: client.SettlementDecision(c.Decision), Reason: c.Reason})
-	if err != nil {
-		return err
-	}
-	return c.show("settlement", res.StatusCode(), res.Body)
+	return c.ask(ctx, "settlement", func(api *client.ClientWithResponses) (*http.Response, error) {
+		return api.SettleDoubts(ctx, c.Case, &client.SettleDoubtsParams{}, client.Settlement{Attempts: c.Attempts, Decision: client.SettlementDecision(c.Decision), Reason: c.Reason})
+	})
 }
 
 type noticeReportCmd struct{ ofCase }
 
 // Run prints the report.
 func (c *noticeReportCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	res, err := api.GetReportWithResponse(ctx, c.Case)
-	if err != nil {
-		return err
-	}
-	return c.show("report", res.StatusCode(), res.Body)
+	return c.ask(ctx, "report", func(api *client.ClientWithResponses) (*http.Response, error) {
+		return api.GetReport(ctx, c.Case)
+	})
 }
 
 type noticeForecastCmd struct{ ofCase }
 
 // Run prints the forecast.
 func (c *noticeForecastCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	res, err := api.GetForecastWithResponse(ctx, c.Case)
-	if err != nil {
-		return err
-	}
-	return c.show("forecast", res.StatusCode(), res.Body)
+	return c.ask(ctx, "forecast", func(api *client.ClientWithResponses) (*http.Response, error) {
+		return api.GetForecast(ctx, c.Case)
+	})
 }
 
-// steer is what pausing, resuming and stopping take.
-type steer struct {
+// ofOrder is what pausing, resuming and stopping take.
+type ofOrder struct {
 	ofCase
 	Order  string `help:"Order; the default is the latest."`
 	Reason string `required:"" help:"Why; it is recorded."`
 }
 
 // order returns the order named, or the latest.
-func (c *steer) order(ctx context.Context, api *client.ClientWithResponses) (string, error) {
+func (c *ofOrder) order(ctx context.Context, api *client.ClientWithResponses) (string, error) {
 	if c.Order != "" {
 		return c.Order, nil
 	}
@@ -179,59 +161,40 @@ func (c *steer) order(ctx context.Context, api *client.ClientWithResponses) (str
 	return res.JSON200.Order, nil
 }
 
-type noticePauseCmd struct{ steer }
+// steer asks for a change of the order's sending.
+func (c *ofOrder) steer(ctx context.Context, what string, change func(*client.ClientWithResponses, string, client.Reason) (*http.Response, error)) error {
+	return c.ask(ctx, what, func(api *client.ClientWithResponses) (*http.Response, error) {
+		order, err := c.order(ctx, api)
+		if err != nil {
+			return nil, err
+		}
+		return change(api, order, client.Reason{Reason: c.Reason})
+	})
+}
+
+type noticePauseCmd struct{ ofOrder }
 
 // Run pauses the sending.
 func (c *noticePauseCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	order, err := c.order(ctx, api)
-	if err != nil {
-		return err
-	}
-	res, err := api.PauseDispatchWithResponse(ctx, c.Case, order, nil, client.Reason{Reason: c.Reason})
-	if err != nil {
-		return err
-	}
-	return c.show("pause", res.StatusCode(), res.Body)
+	return c.steer(ctx, "pause", func(api *client.ClientWithResponses, order string, why client.Reason) (*http.Response, error) {
+		return api.PauseDispatch(ctx, c.Case, order, nil, why)
+	})
 }
 
-type noticeResumeCmd struct{ steer }
+type noticeResumeCmd struct{ ofOrder }
 
 // Run resumes the sending.
 func (c *noticeResumeCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	order, err := c.order(ctx, api)
-	if err != nil {
-		return err
-	}
-	res, err := api.ResumeDispatchWithResponse(ctx, c.Case, order, nil, client.Reason{Reason: c.Reason})
-	if err != nil {
-		return err
-	}
-	return c.show("resume", res.StatusCode(), res.Body)
+	return c.steer(ctx, "resume", func(api *client.ClientWithResponses, order string, why client.Reason) (*http.Response, error) {
+		return api.ResumeDispatch(ctx, c.Case, order, nil, why)
+	})
 }
 
-type noticeStopCmd struct{ steer }
+type noticeStopCmd struct{ ofOrder }
 
 // Run stops the sending.
 func (c *noticeStopCmd) Run(ctx context.Context) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	order, err := c.order(ctx, api)
-	if err != nil {
-		return err
-	}
-	res, err := api.StopDispatchWithResponse(ctx, c.Case, order, nil, client.Reason{Reason: c.Reason})
-	if err != nil {
-		return err
-	}
-	return c.show("stop", res.StatusCode(), res.Body)
+	return c.steer(ctx, "stop", func(api *client.ClientWithResponses, order string, why client.Reason) (*http.Response, error) {
+		return api.StopDispatch(ctx, c.Case, order, nil, why)
+	})
 }
