@@ -26,6 +26,9 @@ type commands struct {
 	Inventory inventoryCmd `cmd:"" help:"Import, check and look at the people inventory."`
 	Scope     scopeCmd     `cmd:"" help:"Preview, seal, compare and export the lists of affected people."`
 	Notice    noticeCmd    `cmd:"" help:"Steer and watch the telling of people: progress, doubts, report, forecast."`
+	Wording   wordingCmd   `cmd:"" help:"Check, preview and compare the texts of a case."`
+	Approval  approvalCmd  `cmd:"" help:"Show and verify who said yes to what."`
+	Journal   journalCmd   `cmd:"" help:"Export the journal of a case."`
 	Law       lawCmd       `cmd:"" help:"Ask the law engine: duties, rules, cases, severity."`
 	Mapping   mappingCmd   `cmd:"" help:"Test and explain the mappings of alerts."`
 	Dead      deadCmd      `cmd:"" help:"Look at parked messages and give them another try."`
