@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -172,30 +171,13 @@ func (d *Delivery) supplementsOfKnown(ctx context.Context, r *resolution, out *s
 		return err
 	}
 	var known Person
-	for len(numbers) > 0 {
-		n := min(len(numbers), 1000)
-		if err := p.fetchScattered(ctx, numbers[:n]); err != nil {
+	return p.each(ctx, numbers, func(number uint32, record string) error {
+		if err := known.decode(record); err != nil {
 			return err
 		}
-		for _, number := range numbers[:n] {
-			record, err := p.record(number)
-			if err != nil {
-				return err
-			}
-			if record == "" {
-				continue
-			}
-			if err := known.decode(record); err != nil {
-				return fmt.Errorf("person %d: %w", number, err)
-			}
-			known.supplements = nil // each duplicate brings its own
-			if err := addSupplement(out, r.after.pairs[number].target, number, known.encode(nil), supplementKnown); err != nil {
-				return err
-			}
-		}
-		numbers = numbers[n:]
-	}
-	return nil
+		known.supplements = nil // each duplicate brings its own
+		return addSupplement(out, r.after.pairs[number].target, number, known.encode(nil), supplementKnown)
+	})
 }
 
 // appendGuardianTo adds the guardian to the record in buf.

@@ -189,6 +189,29 @@ func (p *people) contacts(ctx context.Context, numbers []uint32, out *event.Cont
 	return n, nil
 }
 
+// each calls f with the opened record of every number, which ascend, that is
+// somebody and not erased.
+func (p *people) each(ctx context.Context, numbers []uint32, f func(number uint32, record string) error) error {
+	for batch := range slices.Chunk(numbers, 1000) {
+		if err := p.fetchScattered(ctx, batch); err != nil {
+			return err
+		}
+		for _, number := range batch {
+			record, err := p.record(number)
+			if err != nil {
+				return err
+			}
+			if record == "" {
+				continue
+			}
+			if err := f(number, record); err != nil {
+				return fmt.Errorf("person %d: %w", number, err)
+			}
+		}
+	}
+	return nil
+}
+
 // fetchScattered opens the pages of numbers, which ascend, that lie far apart.
 func (p *people) fetchScattered(ctx context.Context, numbers []uint32) error {
 	clear(p.pages)

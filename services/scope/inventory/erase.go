@@ -115,27 +115,13 @@ func (e *erasure) remember(ctx context.Context, p *people) error {
 	e.mailbox = map[uint32][]byte{}
 	h := p.tree.blind.hasher()
 	var who Person
-	for numbers := e.numbers; len(numbers) > 0; {
-		n := min(len(numbers), 1000)
-		if err := p.fetchScattered(ctx, numbers[:n]); err != nil {
+	return p.each(ctx, e.numbers, func(number uint32, record string) error {
+		if err := who.decode(record); err != nil {
 			return err
 		}
-		for _, number := range numbers[:n] {
-			record, err := p.record(number)
-			if err != nil {
-				return err
-			}
-			if record == "" {
-				continue
-			}
-			if err := who.decode(record); err != nil {
-				return fmt.Errorf("person %d: %w", number, err)
-			}
-			e.mailbox[number] = mailboxTag(h, &who)
-		}
-		numbers = numbers[n:]
-	}
-	return nil
+		e.mailbox[number] = mailboxTag(h, &who)
+		return nil
+	})
 }
 
 // mailboxTag is the hash of a mailbox with the tag of the name, or nil.

@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -58,6 +60,20 @@ type plan struct {
 type Policy struct {
 	// RetentionMonths after the last activity, where a dataset states none; 0 for no promise.
 	RetentionMonths int
+}
+
+// planOf reads the inventory of an organisation as it stands and plans the scan for exposures.
+func planOf(ctx context.Context, tx *sql.Tx, org string, exposures []event.Exposure, policy Policy) (head, *plan, error) {
+	h, err := readHead(ctx, tx, org)
+	if err != nil {
+		return h, nil, err
+	}
+	known, err := readDatasets(ctx, tx, h)
+	if err != nil {
+		return h, nil, err
+	}
+	p, err := newPlan(known, exposures, policy)
+	return h, p, err
 }
 
 // newPlan resolves exposures. An exposure names a dataset or a system, which

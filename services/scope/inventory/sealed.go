@@ -42,16 +42,9 @@ func (s *Store) Seal(ctx context.Context, org, caseID, statement string, exposur
 	var h head
 	var body []byte
 	err := s.read(ctx, func(tx *sql.Tx) error {
+		var p *plan
 		var err error
-		if h, err = readHead(ctx, tx, org); err != nil {
-			return err
-		}
-		known, err := readDatasets(ctx, tx, h)
-		if err != nil {
-			return err
-		}
-		p, err := newPlan(known, exposures, policy)
-		if err != nil {
+		if h, p, err = planOf(ctx, tx, org, exposures, policy); err != nil {
 			return err
 		}
 		t, d := newTally(h, p), newDense(h.people)

@@ -208,15 +208,7 @@ func named(words []string, counts []int64) map[string]int64 {
 func (s *Store) Preview(ctx context.Context, org string, exposures []event.Exposure, policy Policy) (event.PreviewAnswer, error) {
 	var answer event.PreviewAnswer
 	err := s.read(ctx, func(tx *sql.Tx) error {
-		h, err := readHead(ctx, tx, org)
-		if err != nil {
-			return err
-		}
-		known, err := readDatasets(ctx, tx, h)
-		if err != nil {
-			return err
-		}
-		p, err := newPlan(known, exposures, policy)
+		h, p, err := planOf(ctx, tx, org, exposures, policy)
 		if err != nil {
 			return err
 		}

@@ -118,24 +118,14 @@ func (w *walker) findGuardians(ctx context.Context) error {
 	}
 	slices.Sort(w.wanted)
 	w.wanted = slices.Compact(w.wanted)
-	if err := w.p.fetchScattered(ctx, w.wanted); err != nil {
-		return err
-	}
-	for _, number := range w.wanted {
-		record, err := w.p.record(number)
-		if err != nil {
-			return err
-		}
-		if record == "" {
-			continue
-		}
+	return w.p.each(ctx, w.wanted, func(number uint32, record string) error {
 		c := &person.Contact{Number: person.Number(number)}
 		if err := contact(c, record); err != nil {
-			return fmt.Errorf("person %d: %w", number, err)
+			return err
 		}
 		w.guardians[c.Number] = c
-	}
-	return nil
+		return nil
+	})
 }
 
 // Generation returns the state of an organisation's inventory; it grows with
