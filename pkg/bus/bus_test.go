@@ -46,33 +46,6 @@ func newBus(t testing.TB, srv *bustest.Server, service string, change ...func(*b
 	return b
 }
 
-// run starts a bus and returns how to stop it, which waits until it has ended.
-func run(t testing.TB, b *bus.Bus) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Cleanup(stop)
-	select {
-	case <-b.Ready():
-	case err := <-ended:
-		ended <- err
-		t.Fatal("the bus ended before it was ready: ", err)
-	case <-time.After(10 * time.Second):
-		t.Fatal("the bus was not ready in time")
-	}
-	return stop
-}
-
 func soon(uint64) time.Duration { return time.Millisecond }
 
 func TestASlowHandlerRunsOnceForEveryMessage(t *testing.T) {
@@ -102,7 +75,7 @@ func TestASlowHandlerRunsOnceForEveryMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(t, b)
+	bustest.Run(t, b)
 	select {
 	case <-finished:
 	case <-time.After(20 * time.Second):
@@ -140,7 +113,7 @@ func TestRestartsLoseAndRepeatNothing(t *testing.T) {
 				return nil
 			},
 		})
-		stop := run(t, b)
+		stop := bustest.Run(t, b)
 		for range 15 { // let some through, then stop in the middle
 			select {
 			case <-handled:
@@ -249,7 +222,7 @@ func TestAFailureIsTriedAgainAndThenParked(t *testing.T) {
 			return errors.New("the mapping file\r\nNats-Msg-Id: forged")
 		},
 	})
-	run(t, b)
+	bustest.Run(t, b)
 	if err := b.Publish(within(t, 5*time.Second), event.SubjectAlertRaw("splunk"), "alert-1", []byte(`{"a":1}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +247,7 @@ func TestAPermanentErrorIsParkedAtOnce(t *testing.T) {
 			return fmt.Errorf("map: %w", bus.Permanent(errors.New("not an alert")))
 		},
 	})
-	run(t, b)
+	bustest.Run(t, b)
 	if err := b.Publish(within(t, 5*time.Second), event.SubjectAlertRaw("splunk"), "alert-1", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +263,7 @@ func TestAPanicIsContainedAndParked(t *testing.T) {
 		Name: "map", Stream: event.StreamAlerts, Subject: event.SubjectAlerts, MaxDeliveries: 2, Backoff: soon,
 		Do: func(context.Context, *message.Message) error { panic("index out of range") },
 	})
-	run(t, b)
+	bustest.Run(t, b)
 	if err := b.Publish(within(t, 5*time.Second), event.SubjectAlertRaw("splunk"), "alert-1", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +292,7 @@ func TestARetriedLetterReachesOnlyTheHandlerThatGaveUp(t *testing.T) {
 		Name: "count", Stream: event.StreamAlerts, Subject: event.SubjectAlerts,
 		Do: func(_ context.Context, m *message.Message) error { counted <- m.UUID; return nil },
 	})
-	run(t, b)
+	bustest.Run(t, b)
 	ctx := within(t, 20*time.Second)
 	if err := b.Publish(ctx, event.SubjectAlertRaw("splunk"), "alert-1", []byte("x")); err != nil {
 		t.Fatal(err)
@@ -388,8 +361,8 @@ func TestTheTraceReachesTheHandlerAndTheAnswer(t *testing.T) {
 			return nil
 		},
 	})
-	run(t, scope)
-	stop := run(t, notice)
+	bustest.Run(t, scope)
+	stop := bustest.Run(t, notice)
 	ctx, root := tracers.Tracer("test").Start(within(t, 10*time.Second), "webhook")
 	if err := notice.Publish(ctx, event.SubjectTicket("email"), "ticket-1", nil); err != nil {
 		t.Fatal(err)
@@ -427,7 +400,7 @@ func TestARepeatedHeaderIsJoined(t *testing.T) {
 		Name: "map", Stream: event.StreamAlerts, Subject: event.SubjectAlerts,
 		Do: func(_ context.Context, m *message.Message) error { got <- m.Metadata.Get("tracestate"); return nil },
 	})
-	run(t, b)
+	bustest.Run(t, b)
 	m := nats.NewMsg(event.SubjectAlertRaw("siem"))
 	m.Header.Add("tracestate", "a=1")
 	m.Header.Add("tracestate", "b=2")
@@ -460,7 +433,7 @@ func TestAHandlerInWorkFinishesBeforeTheBusEnds(t *testing.T) {
 			return nil
 		},
 	})
-	stop := run(t, b)
+	stop := bustest.Run(t, b)
 	if err := b.Publish(within(t, 5*time.Second), event.SubjectAlertRaw("siem"), "1", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -483,7 +456,7 @@ func TestAStuckHandlerDoesNotHoldTheBusLongerThanItsGrace(t *testing.T) {
 			return ctx.Err()
 		},
 	})
-	stop := run(t, b)
+	stop := bustest.Run(t, b)
 	if err := b.Publish(within(t, 5*time.Second), event.SubjectAlertRaw("siem"), "1", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -516,7 +489,7 @@ func TestQuestionsAreAnsweredAndRefused(t *testing.T) {
 		deadline, _ := ctx.Deadline()
 		return time.Until(deadline), nil
 	})
-	run(t, scope)
+	bustest.Run(t, scope)
 	ctx := within(t, 10*time.Second)
 	got, err := bus.Ask[question, []int](ctx, notice, event.AskContacts, question{1, 500})
 	if err != nil || len(got) != 2 || got[1] != 500 {
@@ -544,7 +517,7 @@ func TestReplicasShareTheQuestions(t *testing.T) {
 	for i := range n {
 		b := newBus(t, srv, event.Scope)
 		bus.Answer(b, event.AskInventory, func(context.Context, int) (int, error) { n[i].Add(1); return 0, nil })
-		run(t, b)
+		bustest.Run(t, b)
 	}
 	desk := newBus(t, srv, event.Desk)
 	for range 100 {
@@ -656,7 +629,7 @@ func BenchmarkConsume(b *testing.B) {
 		},
 	})
 	b.ResetTimer()
-	stop := run(b, s)
+	stop := bustest.Run(b, s)
 	<-done
 	b.StopTimer()
 	stop()
@@ -684,7 +657,7 @@ func TestALoneWorkerIsNeverForgotten(t *testing.T) {
 			return nil
 		},
 	})
-	run(t, b)
+	bustest.Run(t, b)
 	select {
 	case <-done:
 	case <-time.After(25 * time.Second):

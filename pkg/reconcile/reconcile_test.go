@@ -108,30 +108,6 @@ func runner(t testing.TB, j *journal.Journal, service string, decide reconcile.F
 	return r
 }
 
-// run starts a runner and returns how to stop it.
-func run(t testing.TB, r *reconcile.Runner) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Cleanup(stop)
-	select {
-	case <-r.Ready():
-	case <-time.After(10 * time.Second):
-		t.Fatal("the runner was not ready in time")
-	}
-	return stop
-}
-
 // waitFor follows a case until it is as wanted.
 func waitFor(t testing.TB, j *journal.Journal, caseID, what string, want func(*casefile.Case) bool) *casefile.Case {
 	t.Helper()
@@ -184,7 +160,7 @@ func at(c *clock) func(*reconcile.Config) { return func(cfg *reconcile.Config) {
 func TestAnEventPokesTheReconciler(t *testing.T) {
 	srv := bustest.Start(t)
 	desk := open(t, srv, event.Desk)
-	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(newClock(noon))))
+	bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(newClock(noon))))
 	declare(t, desk, "2026-001")
 	say(t, desk, "2026-001", event.FactStated{Key: "encryption", Value: "none"})
 	c := waitFor(t, desk, "2026-001", "an open duty", func(c *casefile.Case) bool { return len(c.Duties) == 1 })
@@ -198,7 +174,7 @@ func TestTheSweepFindsWhatHappenedWhileNobodyRan(t *testing.T) {
 	desk := open(t, srv, event.Desk)
 	declare(t, desk, "2026-001")
 	say(t, desk, "2026-001", event.FactStated{Key: "encryption"})
-	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(newClock(noon))))
+	bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(newClock(noon))))
 	waitFor(t, desk, "2026-001", "an open duty", func(c *casefile.Case) bool { return len(c.Duties) == 1 })
 }
 
@@ -213,7 +189,7 @@ func TestTheSweepLeavesClosedCasesAlone(t *testing.T) {
 		looked <- c.Number
 		return reconcile.Decision{}, nil
 	}, func(c *reconcile.Config) { c.SweepEvery = 20 * time.Millisecond })
-	run(t, r)
+	bustest.Run(t, r)
 	for range 3 {
 		if n := <-looked; n != "2026-002" {
 			t.Errorf("the sweep looked at %s", n)
@@ -225,7 +201,7 @@ func TestADeadlineWakesTheReconciler(t *testing.T) {
 	srv := bustest.Start(t)
 	desk, clock := open(t, srv, event.Desk), newClock(noon)
 	settled := make(chan struct{}, 100)
-	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
+	bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
 		d, err := dutyForEveryFact(ctx, c, now)
 		if len(c.Duties) == 1 && len(d.Events) == 0 && !d.Wake.IsZero() {
 			settled <- struct{}{}
@@ -245,13 +221,13 @@ func TestADeadlineThatPassedWhileNobodyRanIsNotForgotten(t *testing.T) {
 	desk, clock := open(t, srv, event.Desk), newClock(noon)
 	declare(t, desk, "2026-001")
 	say(t, desk, "2026-001", event.FactStated{Key: "encryption"})
-	stop := run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(clock)))
+	stop := bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(clock)))
 	waitFor(t, desk, "2026-001", "an open duty", func(c *casefile.Case) bool { return len(c.Duties) == 1 })
 	stop()
 	srv.Close()
 	clock.advance(100 * time.Hour)
 	srv = bustest.Open(t, srv.Dir)
-	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(clock)))
+	bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(clock)))
 	waitFor(t, open(t, srv, event.Desk), "2026-001", "a missed duty", func(c *casefile.Case) bool {
 		return c.Duties["encryption"] != nil && c.Duties["encryption"].MissedDue != nil
 	})
@@ -267,7 +243,7 @@ func TestAConflictDecidesAgainOnTheNewState(t *testing.T) {
 		once.Do(func() { sayIn(ctx, t, desk, "2026-001", event.FactStated{Key: "second"}) })
 		return dutyForEveryFact(ctx, c, now)
 	}, at(newClock(noon)))
-	run(t, r)
+	bustest.Run(t, r)
 	waitFor(t, desk, "2026-001", "two duties", func(c *casefile.Case) bool { return len(c.Duties) == 2 })
 	entries, err := desk.Entries(within(t, 5*time.Second), org, "2026-001")
 	if err != nil || len(entries) != 5 {
@@ -312,7 +288,7 @@ func TestOneCaseIsLookedAtByOneGoroutineAndManyCasesAtOnce(t *testing.T) {
 		}
 		return reconcile.Decision{}, nil
 	}, func(c *reconcile.Config) { c.Timeout = 5 * time.Second })
-	run(t, r)
+	bustest.Run(t, r)
 	for range 100 {
 		<-looks
 	}
@@ -323,7 +299,7 @@ func TestReplicasTogetherSayEverythingOnce(t *testing.T) {
 	desk, clock := open(t, srv, event.Desk), newClock(noon)
 	var stops []func()
 	for range 3 {
-		stops = append(stops, run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(clock),
+		stops = append(stops, bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, dutyForEveryFact, at(clock),
 			func(c *reconcile.Config) { c.SweepEvery = 5 * time.Millisecond })))
 	}
 	declare(t, desk, "2026-001")
@@ -344,7 +320,7 @@ func TestAPanicAndAnErrorAreTriedAgain(t *testing.T) {
 	srv := bustest.Start(t)
 	desk := open(t, srv, event.Desk)
 	var n atomic.Int32
-	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
+	bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
 		switch n.Add(1) {
 		case 1:
 			panic("a bug")
@@ -374,7 +350,7 @@ func TestAFinishedJobAsksForAnotherLook(t *testing.T) {
 		d.Events = []event.Body{event.ScopeSealed{Revision: 1}}
 		return d, nil
 	})
-	run(t, r)
+	bustest.Run(t, r)
 	waitFor(t, desk, "2026-001", "a sealed list", func(c *casefile.Case) bool { return len(c.Sealed) == 1 })
 }
 
@@ -383,7 +359,7 @@ func TestAServiceThatSaysWhatIsNotItsOwnAppendsNothing(t *testing.T) {
 	desk := open(t, srv, event.Desk)
 	declare(t, desk, "2026-001")
 	failed := make(chan struct{}, 100)
-	run(t, runner(t, open(t, srv, event.Notice), event.Notice, func(context.Context, *casefile.Case, time.Time) (reconcile.Decision, error) {
+	bustest.Run(t, runner(t, open(t, srv, event.Notice), event.Notice, func(context.Context, *casefile.Case, time.Time) (reconcile.Decision, error) {
 		failed <- struct{}{}
 		return reconcile.Decision{Events: []event.Body{event.ApprovalRefused{Order: "o"}, event.ScopeSealed{}}}, nil
 	}))
@@ -401,7 +377,7 @@ func TestAReconcilerThatNeverSettlesIsSlowedDown(t *testing.T) {
 	j := open(t, srv, event.Notice)
 	var looks atomic.Int32
 	paused := make(chan struct{})
-	stop := run(t, runner(t, j, event.Notice, func(context.Context, *casefile.Case, time.Time) (reconcile.Decision, error) {
+	stop := bustest.Run(t, runner(t, j, event.Notice, func(context.Context, *casefile.Case, time.Time) (reconcile.Decision, error) {
 		if looks.Add(1) == 100 {
 			close(paused)
 		}
@@ -427,7 +403,7 @@ func TestTheTraceGoesOnThroughTheJournal(t *testing.T) {
 	desk := open(t, srv, event.Desk)
 	declare(t, desk, "2026-000")
 	swept := make(chan struct{}, 10)
-	stop := run(t, runner(t, over(t, nc), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
+	stop := bustest.Run(t, runner(t, over(t, nc), event.Deadline, func(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
 		if c.Number == "2026-000" {
 			swept <- struct{}{}
 		}
@@ -463,7 +439,7 @@ func TestAStuckLookDoesNotHoldTheRunnerLongerThanItsGrace(t *testing.T) {
 		<-ctx.Done()
 		return reconcile.Decision{}, ctx.Err()
 	}, func(c *reconcile.Config) { c.Grace = 100 * time.Millisecond })
-	stop := run(t, r)
+	stop := bustest.Run(t, r)
 	<-begun
 	started := time.Now()
 	stop()
@@ -493,7 +469,7 @@ func TestARunningReconcilerGoesOnAfterTheServerWasRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	desk := over(t, connect(event.Desk))
-	run(t, runner(t, over(t, connect(event.Deadline)), event.Deadline, dutyForEveryFact, at(newClock(noon)),
+	bustest.Run(t, runner(t, over(t, connect(event.Deadline)), event.Deadline, dutyForEveryFact, at(newClock(noon)),
 		func(c *reconcile.Config) { c.SweepEvery = 500 * time.Millisecond }))
 	say(t, desk, "2026-001", event.CaseDeclared{AwareAt: noon}, event.FactStated{Key: "before"})
 	waitFor(t, desk, "2026-001", "an open duty", func(c *casefile.Case) bool { return len(c.Duties) == 1 })
@@ -512,12 +488,12 @@ func TestAReplicaThatStopsGivesItsPokesToTheOthers(t *testing.T) {
 	srv := bustest.Start(t)
 	desk := open(t, srv, event.Desk)
 	held := make(chan struct{}, 100)
-	stop := run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, _ *casefile.Case, _ time.Time) (reconcile.Decision, error) {
+	stop := bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(ctx context.Context, _ *casefile.Case, _ time.Time) (reconcile.Decision, error) {
 		held <- struct{}{}
 		<-ctx.Done()
 		return reconcile.Decision{}, ctx.Err()
 	}, func(c *reconcile.Config) { c.Concurrency, c.Grace = 1, 10*time.Millisecond }))
-	run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(_ context.Context, c *casefile.Case, _ time.Time) (d reconcile.Decision, err error) {
+	bustest.Run(t, runner(t, open(t, srv, event.Deadline), event.Deadline, func(_ context.Context, c *casefile.Case, _ time.Time) (d reconcile.Decision, err error) {
 		if len(c.Duties) == 0 {
 			d.Events = append(d.Events, event.DutyOpened{Duty: event.Duty{ID: "d"}})
 		}

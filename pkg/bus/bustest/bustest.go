@@ -4,6 +4,7 @@ package bustest
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,38 @@ func Open(t testing.TB, dir string) *Server {
 	}
 	t.Cleanup(srv.Close)
 	return &Server{Server: srv, Dir: dir}
+}
+
+// Part is what runs until its context ends and says when it is ready.
+type Part interface {
+	Run(ctx context.Context) error
+	Ready() <-chan struct{}
+}
+
+// Run starts a part, waits until it is ready and returns how to stop it, which
+// waits until it has ended and fails the test if it ended with an error. It
+// stops at the latest when the test ends.
+func Run(t testing.TB, p Part) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	select {
+	case <-p.Ready():
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("%T ended before it was ready: %v", p, err)
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%T was not ready in time", p)
+	}
+	return stop
 }
 
 // Connect opens an in-process connection as a service or as the admin; it is
