@@ -347,6 +347,15 @@ func (d *Date) UnmarshalYAML(n *yaml.Node) error {
 // MarshalText writes YYYY-MM-DD.
 func (d Date) MarshalText() ([]byte, error) { return []byte(d.day.String()), nil }
 
+// UnmarshalText reads YYYY-MM-DD, or nothing.
+func (d *Date) UnmarshalText(text []byte) (err error) {
+	*d = Date{}
+	if len(text) > 0 {
+		d.day, err = parseDay(string(text))
+	}
+	return err
+}
+
 // IsZero reports an absent date.
 func (d Date) IsZero() bool { return d.day == 0 }
 
