@@ -50,6 +50,16 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return nil, fmt.Errorf("listen on %s: %w", addr, err)
 }
 
+// FreeAddress returns an address of this machine, host:port, that nobody
+// listened on a moment ago, for a process that must know its own beforehand.
+func FreeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
 // Serve serves h on ln until ctx ends, then stops: no new connections, up to
 // Grace for the requests in work, then their connections are cut. A clean stop
 // returns nil. Requests keep their context while they finish; those that would

@@ -24,12 +24,6 @@ func (r *routes) add(h http.Handler, patterns ...string) {
 
 // handler is everything this process serves on its public address.
 func (r *routes) handler(a *app) http.Handler {
-	r.add(http.HandlerFunc(health), "GET /healthz")
+	r.add(http.HandlerFunc(health), "GET "+healthPath)
 	return web.Wrap(r.mux, web.Options{Service: "http", Log: a.log, Tracer: a.telemetry.Tracer, Meter: a.telemetry.Meter, HSTS: a.secure()})
-}
-
-// health answers as soon as everything has started.
-func health(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("ok\n"))
 }

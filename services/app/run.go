@@ -178,7 +178,7 @@ func (a *app) addMetrics() {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", a.telemetry.Prometheus)
-	mux.HandleFunc("GET /healthz", health)
+	mux.HandleFunc("GET "+healthPath, health)
 	a.parts.Add(process.Part{Name: "metrics", Run: func(ctx context.Context) error {
 		return web.Server(ctx, a.MetricsListen, mux, a.log)
 	}})

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"tocsin.dev/pkg/web"
+	"tocsin.dev/services/app"
 	"tocsin.dev/services/sandbox"
 )
 
@@ -104,38 +105,19 @@ func (p *proc) interrupt() {
 // serving waits until an address answers its health check.
 func serving(ctx context.Context, t *testing.T, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s does not serve", address)
-		case <-tick.C:
-		}
+	if err := app.AwaitHealthy(ctx, address); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // freePort returns an address of this machine that nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := web.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return address
 }
 
 // provider is the sandbox as a process of its own, which outlives the crashes

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"tocsin.dev/pkg/web"
+	"tocsin.dev/services/app"
 	"tocsin.dev/services/demo"
 )
 
@@ -74,7 +74,7 @@ func (c *benchStartupCmd) Run(ctx context.Context) error {
 // startOnce starts «tocsin up», waits until it is healthy and then idle, reads
 // its resident memory in MB, and stops it.
 func startOnce(ctx context.Context, in *demo.Installation, idle time.Duration) (ready time.Duration, rss float64, err error) {
-	address, err := freeAddress()
+	address, err := web.FreeAddress()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -83,7 +83,7 @@ func startOnce(ctx context.Context, in *demo.Installation, idle time.Duration) (
 		return 0, 0, err
 	}
 	s := in.Settings()
-	cmd := exec.CommandContext(ctx, self, "up", "--data-dir", in.Dir, "--listen", address)
+	cmd := exec.CommandContext(ctx, self, "up", "--data-dir", in.Dir, "--listen", address) //nolint:gosec // G204: the program starts itself
 	cmd.Env = append(os.Environ(), "TOCSIN_ORGANISATIONS="+s.Organisations, "TOCSIN_USERS="+s.Users, "TOCSIN_SOURCES="+s.Sources, "TOCSIN_TELEMETRY_LOG_LEVEL=warn")
 	cmd.Stderr = os.Stderr
 	began := time.Now()
@@ -93,7 +93,7 @@ func startOnce(ctx context.Context, in *demo.Installation, idle time.Duration) (
 	defer func() {
 		err = errors.Join(err, cmd.Process.Signal(os.Interrupt), cmd.Wait())
 	}()
-	if err := awaitHealth(ctx, address); err != nil {
+	if err := app.AwaitHealthy(ctx, address); err != nil {
 		return 0, 0, err
 	}
 	ready = time.Since(began)
@@ -104,37 +104,6 @@ func startOnce(ctx context.Context, in *demo.Installation, idle time.Duration) (
 	}
 	rss, err = residentMB(cmd.Process.Pid)
 	return ready, rss, err
-}
-
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return ln.Addr().String(), ln.Close()
-}
-
-func awaitHealth(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
-		if err != nil {
-			return err
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s did not become healthy: %w", address, ctx.Err())
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
 }
 
 // residentMB reads VmRSS of a process from /proc (Linux).

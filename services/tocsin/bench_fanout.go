@@ -118,10 +118,10 @@ type fanout struct {
 
 func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error) {
 	w := &f.world
-	if w.NATSListen, err = freeAddress(); err != nil {
+	if w.NATSListen, err = web.FreeAddress(); err != nil {
 		return err
 	}
-	if w.HTTPListen, err = freeAddress(); err != nil {
+	if w.HTTPListen, err = web.FreeAddress(); err != nil {
 		return err
 	}
 	w.Passwords = map[string]string{}
@@ -142,7 +142,7 @@ func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error)
 	if err := f.startSandbox(ctx, parts); err != nil {
 		return err
 	}
-	data, err := json.Marshal(w)
+	data, err := json.Marshal(w) //nolint:gosec // G117: the made-up account of a look-alike
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (f *fanout) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.process = exec.CommandContext(ctx, self, "bench", "fanout-host", f.world.file())
+	f.process = exec.CommandContext(ctx, self, "bench", "fanout-host", f.world.file()) //nolint:gosec // G204: the program starts itself
 	f.process.Stderr = os.Stderr
 	out, err := f.process.StdoutPipe()
 	if err != nil {

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"time"
+
+	"tocsin.dev/services/app"
 )
 
 type healthCmd struct {
@@ -16,17 +16,5 @@ type healthCmd struct {
 func (c *healthCmd) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL, nil)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", c.URL, err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("not ready: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: %s answers %s", c.URL, res.Status)
-	}
-	return nil
+	return app.Healthy(ctx, c.URL)
 }
