@@ -76,13 +76,26 @@ func SaveSigner(path string, s *Signer) error {
 	if err != nil {
 		return fmt.Errorf("save signing key %s: %w", path, err)
 	}
-	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := WriteSecret(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 		return fmt.Errorf("save signing key: %w", err)
 	}
-	err = pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return nil
+}
+
+// WriteSecret makes a file, readable by its owner only, and the folders above
+// it where they are missing. It is on the disk when WriteSecret returns. A file
+// that exists is an error and stays as it is.
+func WriteSecret(path string, secret []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make a folder for secrets: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("make a secret file: %w", err)
+	}
+	_, err = f.Write(secret)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("save signing key %s: %w", path, err)
+		return fmt.Errorf("write secret file %s: %w", path, err)
 	}
 	return nil
 }

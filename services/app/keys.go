@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,15 +35,7 @@ func newSecretKey(path string) ([]byte, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, fmt.Errorf("draw key: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the key folder: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
-	return key, errors.Join(err, f.Close())
+	return key, seal.WriteSecret(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
 // approvalKey returns the desk's signing key. In one process the first start
@@ -68,9 +59,6 @@ func MakeApprovalKey(path, keyring, holder string, now time.Time) (*seal.Signer,
 	signer, err := seal.Generate()
 	if err != nil {
 		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the key folder: %w", err)
 	}
 	if err := seal.SaveSigner(path, signer); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/process"
+	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/web"
 	"tocsin.dev/services/sandbox"
 )
@@ -97,10 +98,7 @@ func newSandboxKey(path string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the sandbox key: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the key folder: %w", err)
-	}
-	return key, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
+	return key, seal.WriteSecret(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
 }
 
 // RunSandbox runs the look-alike providers alone, with the accounts of the
