@@ -42,8 +42,8 @@ func (m *meters) changes(ctx context.Context, counts map[change]int64) {
 	}
 }
 
-func (m *meters) request(ctx context.Context, ch Channel, class string) {
-	m.requests.Add(ctx, 1, metric.WithAttributes(attribute.String("channel", ch.String()), attribute.String("class", class)))
+func (m *meters) request(ctx context.Context, ch Channel, class string, n int) {
+	m.requests.Add(ctx, int64(n), metric.WithAttributes(attribute.String("channel", ch.String()), attribute.String("class", class)))
 }
 
 func (m *meters) receipt(ctx context.Context, provider, verdict string, n int) {

@@ -315,21 +315,27 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 		return 0, fmt.Errorf("record outcomes: %w", err) // the messages stay submitted, and so in doubt
 	}
 	w.s.meters.changes(end, counts)
+	classes := map[carrier.Class]int{}
 	for _, r := range runs {
 		for _, a := range r.answers {
-			w.s.meters.request(end, w.c.channel, a.Class.String())
-			wait = max(wait, w.heed(end, r, a))
+			classes[a.Class]++
+			if a.Class != carrier.Accepted {
+				wait = max(wait, w.heed(end, r, a))
+			}
 		}
+	}
+	for class, n := range classes {
+		w.s.meters.request(end, w.c.channel, class.String(), n)
+	}
+	if classes[carrier.Accepted] > 0 {
+		w.s.providerWorks(end, w.c.channel)
 	}
 	return wait, nil
 }
 
-// heed does what an answer asks of the sending as a whole.
+// heed does what an answer, other than an acceptance, asks of the sending as a whole.
 func (w *worker) heed(ctx context.Context, r *run, a carrier.Answer) time.Duration {
 	switch a.Class {
-	case carrier.Accepted:
-		w.s.providerWorks(ctx, w.c.channel)
-		return another
 	case carrier.Slow, carrier.Account:
 		return w.s.slowDown(ctx, w.p, w.c.channel, a)
 	case carrier.NotSent:

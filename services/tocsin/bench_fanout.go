@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +40,7 @@ type benchFanoutCmd struct {
 	Channel string `default:"email" enum:"email,sms" help:"email or sms."`
 	Kill    int    `default:"0" help:"How often notice and NATS are killed with SIGKILL."`
 	Faults  string `default:"none" help:"Faults profile of the sandbox: none, storm, blind, limits or deaf."`
+	Profile string `help:"Write the CPU profile of the last process of notice to this file." type:"path"`
 	JSON    bool   `name:"json" help:"Print JSON."`
 }
 
@@ -66,6 +68,9 @@ type fanoutResult struct {
 const (
 	fanoutOrg  = "bench"
 	fanoutCase = "2026-001"
+	// fanoutConns is how many text messages, and how many status callbacks, are
+	// under way at once.
+	fanoutConns = 200
 )
 
 // fanoutWorld is what the host process reads from its file.
@@ -160,7 +165,7 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 	f.box, err = sandbox.New(sandbox.Config{
 		Now: time.Now, SendGridKey: f.world.SendGridKey, TwilioAccountSID: f.world.AccountSID, TwilioAuthToken: f.world.AuthToken,
 		EventWebhookURL: "http://" + f.world.HTTPListen + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100,
-		RetryBase: 100 * time.Millisecond, RetryMax: time.Second,
+		RetryBase: 100 * time.Millisecond, RetryMax: time.Second, CallbackWorkers: fanoutConns,
 	})
 	if err != nil {
 		return err
@@ -183,7 +188,11 @@ func (f *fanout) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.process = exec.CommandContext(ctx, self, "bench", "fanout-host", f.world.file()) //nolint:gosec // G204: the program starts itself
+	args := []string{"bench", "fanout-host", f.world.file()}
+	if f.Profile != "" {
+		args = append(args, "--profile", f.Profile)
+	}
+	f.process = exec.CommandContext(ctx, self, args...) //nolint:gosec // G204: the program starts itself
 	f.process.Stderr = os.Stderr
 	out, err := f.process.StdoutPipe()
 	if err != nil {
@@ -299,11 +308,22 @@ func (f *fanout) connect(user string) (*nats.Conn, error) {
 
 // benchFanoutHostCmd is the process that is killed: notice and the NATS server.
 type benchFanoutHostCmd struct {
-	World string `arg:"" help:"File written by bench fanout."`
+	World   string `arg:"" help:"File written by bench fanout."`
+	Profile string `help:"File for a CPU profile."`
 }
 
 // Run serves until it is told to end, or killed.
 func (c *benchFanoutHostCmd) Run(ctx context.Context) error {
+	if c.Profile != "" {
+		out, err := os.Create(c.Profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(out); err != nil {
+			return err
+		}
+		defer func() { pprof.StopCPUProfile(); _ = out.Close() }()
+	}
 	data, err := os.ReadFile(c.World)
 	if err != nil {
 		return err
@@ -356,7 +376,7 @@ func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger
 		NATS: nc, Bus: b, Journal: j, DB: db, Organisations: orgs, Now: time.Now, Log: log, Replica: "bench",
 		Keyring: filepath.Join(w.Dir, "keyring.yaml"), Key: []byte("0123456789abcdef0123456789abcdef"), PublicURL: "http://" + w.HTTPListen,
 		SendGrid: &notice.SendGrid{Key: w.SendGridKey, Host: w.SandboxURL, WebhookKeys: []string{w.EventKey}, Timeout: 5 * time.Second},
-		Twilio:   &notice.Twilio{AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.SandboxURL, Conns: 200, Timeout: 5 * time.Second},
+		Twilio:   &notice.Twilio{AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.SandboxURL, Conns: fanoutConns, Timeout: 5 * time.Second},
 		Doubt:    notice.Doubt{Quiet: time.Second, After: 4 * time.Second, Freeze: 4 * time.Second, Budget: 1},
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	base "github.com/twilio/twilio-go/client"
@@ -43,6 +44,9 @@ type Client struct {
 	cfg  Config
 	http *http.Client
 	host *url.URL // nil: Twilio's own
+	// posted is the header of requests that create messages; never changed.
+	posted http.Header
+	last   atomic.Pointer[address]
 }
 
 var credential = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
@@ -58,7 +62,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 15 * time.Second
 	}
-	c := &Client{cfg: cfg, http: carrier.Client(cfg.Conns, cfg.Timeout, cfg.TLS)}
+	c := &Client{cfg: cfg, http: carrier.Client(cfg.Conns, cfg.Timeout, cfg.TLS), posted: postHeader(cfg)}
 	if cfg.Host != "" {
 		u, err := url.Parse(cfg.Host)
 		if err != nil || u.Host == "" {
@@ -197,30 +201,15 @@ func (k *call) OAuth() base.OAuth { return nil }
 
 // SendRequest implements BaseClient.
 func (k *call) SendRequest(method, rawURL string, data url.Values, headers map[string]any, _ ...byte) (*http.Response, error) {
-	u, err := url.Parse(rawURL)
+	ctx, cancel := context.WithTimeout(k.ctx, k.c.cfg.Timeout)
+	defer cancel()
+	req, err := k.request(ctx, method, rawURL, data, headers)
 	if err != nil {
 		return nil, fmt.Errorf("twilio: %w", err)
 	}
-	if k.c.host != nil {
-		u.Scheme, u.Host = k.c.host.Scheme, k.c.host.Host
-	}
-	var body io.Reader
-	if method == http.MethodGet {
-		u.RawQuery = data.Encode()
-	} else {
-		body = bytes.NewReader([]byte(data.Encode()))
-	}
-	req, err := http.NewRequestWithContext(k.ctx, method, u.String(), body)
-	if err != nil {
-		return nil, fmt.Errorf("twilio: %w", err)
-	}
-	for name, v := range headers {
-		req.Header.Set(name, fmt.Sprint(v))
-	}
-	req.Header.Set("Accept", "application/json")
-	req.SetBasicAuth(k.c.cfg.AccountSID, k.c.cfg.AuthToken)
 	k.made = true
-	resp, err := k.c.http.Do(req)
+	// The transport itself: a client would only add redirects, which are not followed, and a second timer.
+	resp, err := k.c.http.Transport.RoundTrip(req)
 	if err != nil {
 		k.err = err
 		return nil, err
@@ -232,8 +221,75 @@ func (k *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	if resp.StatusCode >= 400 {
 		return nil, &base.TwilioRestError{Status: resp.StatusCode}
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(k.body))
+	readable := k.body
+	if method == http.MethodPost {
+		readable = brief(k.body)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(readable))
 	return resp, nil
+}
+
+// request builds a request. A message is created at one address with one set of
+// headers, so both are kept; the transport changes neither.
+func (k *call) request(ctx context.Context, method, rawURL string, data url.Values, headers map[string]any) (*http.Request, error) {
+	u, err := k.c.address(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodPost && headers["Content-Type"] == formType {
+		body := data.Encode()
+		req := &http.Request{Method: method, URL: u, Host: u.Host, Header: k.c.posted, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
+		return req.WithContext(ctx), nil
+	}
+	there, body := *u, io.Reader(nil)
+	if method == http.MethodGet {
+		there.RawQuery = data.Encode()
+	} else {
+		body = strings.NewReader(data.Encode())
+	}
+	req, err := http.NewRequestWithContext(ctx, method, there.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	for name, v := range headers {
+		req.Header.Set(name, fmt.Sprint(v))
+	}
+	req.Header.Set("Accept", "application/json")
+	req.SetBasicAuth(k.c.cfg.AccountSID, k.c.cfg.AuthToken)
+	return req, nil
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// postHeader is the header of every creation of a message.
+func postHeader(cfg Config) http.Header {
+	r := http.Request{Header: http.Header{"Accept": {"application/json"}, "Content-Type": {formType}}}
+	r.SetBasicAuth(cfg.AccountSID, cfg.AuthToken)
+	return r.Header
+}
+
+// address returns where a URL of twilio-go leads, on the configured host. It
+// remembers the last one, which is nearly always the same.
+func (c *Client) address(rawURL string) (*url.URL, error) {
+	if last := c.last.Load(); last != nil && last.raw == rawURL {
+		return last.url, nil
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if c.host != nil {
+		u.Scheme, u.Host = c.host.Scheme, c.host.Host
+	}
+	c.last.Store(&address{raw: rawURL, url: u})
+	return u, nil
+}
+
+// address is a URL as twilio-go wrote it and where it leads. Neither is changed.
+type address struct {
+	raw string
+	url *url.URL
 }
 
 // answer classifies what came back.
