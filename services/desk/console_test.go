@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -385,9 +384,4 @@ func TestAChangedPasswordEndsTheSession(t *testing.T) {
 	if !strings.HasPrefix(ana.at, "/signin") {
 		t.Error("the session outlives the password")
 	}
-}
-
-func ExampleUrgencyOf() {
-	fmt.Println(Span(50*time.Hour), Span(90*time.Minute))
-	// Output: 2 d 2 h 1 h 30 min
 }

@@ -1,11 +1,11 @@
 package desk
 
 import (
-	"fmt"
 	"time"
 
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/services/desk/console"
 )
 
 // Urgency says in a word and in words how a duty stands in time.
@@ -38,24 +38,11 @@ func UrgencyOf(d *casefile.Duty, now time.Time) Urgency {
 	left := d.Due.Sub(now)
 	switch {
 	case left < 0:
-		return Urgency{"late", "Late by " + Span(-left)}
+		return Urgency{"late", "Late by " + console.Span(-left)}
 	case left <= 4*time.Hour:
 		return Urgency{"urgent", "Urgent"}
 	case left <= 24*time.Hour || left*4 <= d.Due.Sub(d.OpenedAt):
 		return Urgency{"soon", "Due soon"}
 	}
 	return Urgency{"track", "On track"}
-}
-
-// Span writes a duration for people: "3 d 4 h", "2 h 5 min", "40 s".
-func Span(d time.Duration) string {
-	switch {
-	case d >= 24*time.Hour:
-		return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	}
-	return fmt.Sprintf("%d s", d/time.Second)
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"html/template"
 	"testing"
 	"time"
@@ -64,4 +65,9 @@ func TestABarShowsItsPartsInProportion(t *testing.T) {
 	if empty := Bar([]Part{{Name: "a"}}); empty[0].W != 0 {
 		t.Errorf("an empty bar is %+v", empty)
 	}
+}
+
+func ExampleSpan() {
+	fmt.Println(Span(50*time.Hour), "·", Span(90*time.Minute), "·", Span(40*time.Second))
+	// Output: 2 d 2 h · 1 h 30 min · 40 s
 }
