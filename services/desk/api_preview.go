@@ -62,7 +62,7 @@ func (a *apiServer) ExportJournal(ctx context.Context, r api.ExportJournalReques
 	if err := approval.WriteExport(&out, who(ctx).Org, r.Number, entries, a.s.cfg.Approver, a.s.cfg.Now()); err != nil {
 		return nil, err
 	}
-	return api.ExportJournal200ApplicationXNdjsonResponse{Body: &out, ContentLength: int64(out.Len())}, nil
+	return api.ExportJournal200ApplicationOctetStreamResponse{Body: &out, ContentLength: int64(out.Len())}, nil
 }
 
 func (a *apiServer) RevokeApprover(ctx context.Context, r api.RevokeApproverRequestObject) (api.RevokeApproverResponseObject, error) {

@@ -61,11 +61,16 @@ func (k *content) waits(s *Service) bool {
 	return o.State == casefile.OrderPaused || o.State == casefile.OrderStopped || o.NotBefore != nil && s.cfg.Now().Before(*o.NotBefore)
 }
 
+// alarm counts and logs that words were about to leave that nobody approved.
+func (s *Service) alarm(ctx context.Context, org, caseID, order string, r *Refusal) {
+	s.meters.refused.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", r.Reason)))
+	s.log.ErrorContext(ctx, "refused to send: the approval does not hold", "org", org, "case", caseID, "order", order, "reason", r.Reason, "detail", r.Detail)
+}
+
 // refusePlan ends a plan because its approval does not hold. The reconciler
 // says so in the journal; nothing leaves from now on.
 func (s *Service) refusePlan(ctx context.Context, p *plan, r *Refusal) error {
-	s.meters.refused.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", r.Reason)))
-	s.log.ErrorContext(ctx, "refused to send: the approval does not hold", "org", p.org, "case", p.caseID, "order", p.order, "reason", r.Reason, "detail", r.Detail)
+	s.alarm(ctx, p.org, p.caseID, p.order, r)
 	if err := s.store.setPlan(ctx, p.id, planRefused, r.Reason, r.Detail); err != nil {
 		return err
 	}

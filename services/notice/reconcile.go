@@ -174,6 +174,9 @@ func (s *Service) decide(ctx context.Context, c *casefile.Case, now time.Time) (
 			return d, err
 		}
 		do, say, wake := judge(o, v, now)
+		if v.refusal != nil && len(say) > 0 {
+			s.alarm(ctx, c.Org, c.Number, o.Order, v.refusal)
+		}
 		if err := s.carryOut(ctx, c, o, v, do); err != nil {
 			return d, err
 		}
