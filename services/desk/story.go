@@ -66,6 +66,9 @@ func describeDuty(body event.Body) string {
 	case *event.DutyDropped:
 		return fmt.Sprintf("Duty dropped: %s. %s", b.Duty, b.Why)
 	case *event.DutyDueSoon:
+		if b.Escalation > 0 {
+			return fmt.Sprintf("Reminder, %d unanswered before it: less than %d hours until %s is due.", b.Escalation, b.HoursLeft, b.Duty)
+		}
 		return fmt.Sprintf("Reminder: less than %d hours until %s is due.", b.HoursLeft, b.Duty)
 	case *event.DutyMissed:
 		return fmt.Sprintf("Missed: %s was due on %s.", b.Duty, instant(b.Due))
