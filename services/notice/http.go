@@ -101,11 +101,9 @@ func (s *Service) received(w http.ResponseWriter, r *http.Request, d *delivery) 
 	ctx, span := s.tracer.Start(ctx, "notice receipt "+providerOf(d.provider))
 	defer span.End()
 	if err := s.receipts.take(ctx, d); err != nil {
-		s.meters.receipt(ctx, providerOf(d.provider), "not_stored", len(d.facts))
 		http.Error(w, "not stored; please repeat", http.StatusServiceUnavailable)
 		return
 	}
-	s.meters.receipt(ctx, providerOf(d.provider), "applied", len(d.facts))
 	w.WriteHeader(http.StatusNoContent)
 }
 

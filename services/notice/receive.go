@@ -98,8 +98,16 @@ func (r *receiver) gather(first *delivery) []*delivery {
 
 func (r *receiver) apply(ctx context.Context, all []*delivery) {
 	err := r.s.applyDeliveries(ctx, all)
+	verdict, facts := "applied", map[Channel]int{}
+	if err != nil {
+		verdict = "not_stored"
+	}
 	for _, d := range all {
+		facts[d.provider] += len(d.facts)
 		d.done <- err
+	}
+	for provider, n := range facts {
+		r.s.meters.receipt(ctx, providerOf(provider), verdict, n)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.s.log.ErrorContext(ctx, "receipts could not be stored; the provider will repeat them", "callbacks", len(all), "error", err)

@@ -166,6 +166,7 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 		Now: time.Now, SendGridKey: f.world.SendGridKey, TwilioAccountSID: f.world.AccountSID, TwilioAuthToken: f.world.AuthToken,
 		EventWebhookURL: "http://" + f.world.HTTPListen + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100,
 		RetryBase: 100 * time.Millisecond, RetryMax: time.Second, CallbackWorkers: fanoutConns,
+		HTTPClient: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConns: fanoutConns + 8, MaxIdleConnsPerHost: fanoutConns + 8}},
 	})
 	if err != nil {
 		return err
