@@ -55,7 +55,7 @@ var sendable = []Channel{Email, SMS, Post}
 func (s *Service) serves(ch Channel) bool {
 	switch ch {
 	case Email:
-		return s.mail != nil
+		return s.mail != nil || s.smtp != nil
 	case SMS:
 		return s.sms != nil
 	case Post:

@@ -185,7 +185,10 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	if a.channel == Post {
 		return s.lookOnDisk(ctx, p, a, doubtful)
 	}
-	if !s.serves(a.channel) {
+	if a.flags&flagSMTP != 0 {
+		return asked{complete: true}, nil // a mail server cannot be asked, and sends no receipts to wait for
+	}
+	if !s.serves(a.channel) || a.channel == Email && s.mail == nil {
 		return asked{}, errLookUp
 	}
 	some := doubtful

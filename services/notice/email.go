@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/notice/carrier"
@@ -33,13 +34,21 @@ func (w *worker) deliverEmail(ctx context.Context, k *content, runs []*run) erro
 	var all sync.WaitGroup
 	slots := make(chan struct{}, parallel)
 	errs := make([]error, len(runs))
+	var closed atomic.Bool
 	for i, r := range runs {
 		slots <- struct{}{}
+		if closed.Load() { // the account wants no more for now; these are recorded as not sent
+			<-slots
+			continue
+		}
 		all.Go(func() {
 			defer func() { <-slots }()
 			var a carrier.Answer
 			a, errs[i] = w.mail(ctx, k, r)
 			r.answers = []carrier.Answer{a}
+			if a.Class == carrier.Slow || a.Class == carrier.Account {
+				closed.Store(true)
+			}
 		})
 	}
 	all.Wait()
@@ -60,6 +69,9 @@ func (w *worker) mail(ctx context.Context, k *content, r *run) (carrier.Answer, 
 	unsent := carrier.Answer{Class: carrier.NotSent, Detail: "held back"}
 	if ok, err := w.s.mayGo(ctx, w.p.id); err != nil || !ok {
 		return unsent, nil
+	}
+	if w.account == ownServer {
+		return w.mailOwn(ctx, k, r)
 	}
 	if w.s.mail == nil {
 		return carrier.Answer{Class: carrier.Account, Detail: "no email account is configured"}, nil

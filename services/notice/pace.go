@@ -11,7 +11,7 @@ import (
 	"tocsin.dev/services/notice/carrier"
 )
 
-// providerOf names the account through which a channel is sent.
+// providerOf names the account through which a channel is sent as a rule.
 func providerOf(ch Channel) string {
 	switch ch {
 	case Email:
@@ -29,10 +29,10 @@ const longestWait = 2 * time.Second
 // reserve takes room for n messages from the token bucket of a sender. Buckets
 // are rows of the store, so all replicas share them. It returns 0 if the batch
 // may be sent now, or how long to wait before asking again.
-func (s *Service) reserve(ctx context.Context, ch Channel, from organisation.Sender, n int) (time.Duration, error) {
-	name := providerOf(ch)
+func (s *Service) reserve(ctx context.Context, account string, from organisation.Sender, n int) (time.Duration, error) {
+	name := account
 	rate, ok := s.cfg.Rates[name+"/"+from.SMS]
-	if ch == SMS && ok {
+	if account == providerOf(SMS) && ok {
 		name += "/" + from.SMS
 	} else {
 		rate = s.cfg.Rates[name]
@@ -81,13 +81,13 @@ func (s *Service) reserve(ctx context.Context, ch Channel, from organisation.Sen
 
 // slowDown closes a provider for a while: as long as it asks for after a 429,
 // and longer with every refusal in a row when the account itself is the fault.
-func (s *Service) slowDown(ctx context.Context, p *plan, ch Channel, a carrier.Answer) time.Duration {
+func (s *Service) slowDown(ctx context.Context, p *plan, account string, a carrier.Answer) time.Duration {
 	wait := a.RetryAfter
 	var strikes int
 	now := s.cfg.Now()
 	err := s.store.db.Tx(ctx, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `INSERT INTO bucket (name, next_at, strikes) VALUES ($1, 0, 1)
-			ON CONFLICT (name) DO UPDATE SET strikes = bucket.strikes + 1 RETURNING strikes`, providerOf(ch)).Scan(&strikes)
+			ON CONFLICT (name) DO UPDATE SET strikes = bucket.strikes + 1 RETURNING strikes`, account).Scan(&strikes)
 		if err != nil {
 			return err
 		}
@@ -97,15 +97,23 @@ func (s *Service) slowDown(ctx context.Context, p *plan, ch Channel, a carrier.A
 			wait = min(time.Second<<min(strikes-1, 6), time.Minute)
 		}
 		until := now.Add(wait).UnixMicro()
-		_, err = tx.ExecContext(ctx, `UPDATE bucket SET next_at = CASE WHEN next_at > $2 THEN next_at ELSE $2 END WHERE name=$1`, providerOf(ch), until)
+		if _, err = tx.ExecContext(ctx, `UPDATE bucket SET next_at = CASE WHEN next_at > $2 THEN next_at ELSE $2 END WHERE name=$1`, account, until); err != nil {
+			return err
+		}
+		if a.Class == carrier.Account {
+			_, err = tx.ExecContext(ctx, `INSERT INTO bucket (name, next_at) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET next_at=excluded.next_at`, closedAccount(account), until)
+		}
 		return err
 	})
 	if err != nil {
-		s.log.ErrorContext(ctx, "pacing could not be written", "provider", providerOf(ch), "error", err)
+		s.log.ErrorContext(ctx, "pacing could not be written", "provider", account, "error", err)
 	}
 	if a.Class == carrier.Account {
-		s.log.ErrorContext(ctx, "a provider refuses our account", "provider", providerOf(ch), "detail", a.Detail, "again_in", wait)
-		if _, err := s.store.db.ExecContext(ctx, `UPDATE plan SET reason=$2, detail=$3 WHERE id=$1`, p.id, "provider_account", providerOf(ch)+": "+a.Detail); err == nil {
+		s.log.ErrorContext(ctx, "a provider refuses our account", "provider", account, "detail", a.Detail, "again_in", wait)
+		if account == providerOf(Email) && s.smtp != nil {
+			return another // the own mail server stands in
+		}
+		if _, err := s.store.db.ExecContext(ctx, `UPDATE plan SET reason=$2, detail=$3 WHERE id=$1`, p.id, "provider_account", account+": "+a.Detail); err == nil {
 			s.runner.Poke(p.org, p.caseID)
 		}
 	}
@@ -113,12 +121,12 @@ func (s *Service) slowDown(ctx context.Context, p *plan, ch Channel, a carrier.A
 }
 
 // providerWorks forgets earlier refusals.
-func (s *Service) providerWorks(ctx context.Context, ch Channel) {
+func (s *Service) providerWorks(ctx context.Context, account string) {
 	var strikes int
-	if err := s.store.db.QueryRowContext(ctx, `SELECT strikes FROM bucket WHERE name=$1`, providerOf(ch)).Scan(&strikes); err != nil || strikes == 0 {
+	if err := s.store.db.QueryRowContext(ctx, `SELECT strikes FROM bucket WHERE name=$1`, account).Scan(&strikes); err != nil || strikes == 0 {
 		return
 	}
-	if _, err := s.store.db.ExecContext(ctx, `UPDATE bucket SET strikes=0 WHERE name=$1`, providerOf(ch)); err != nil {
-		s.log.WarnContext(ctx, "pacing could not be written", "provider", providerOf(ch), "error", err)
+	if _, err := s.store.db.ExecContext(ctx, `UPDATE bucket SET strikes=0 WHERE name=$1`, account); err != nil {
+		s.log.WarnContext(ctx, "pacing could not be written", "provider", account, "error", err)
 	}
 }

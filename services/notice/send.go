@@ -69,6 +69,8 @@ type worker struct {
 	// most is the most recipients of one request; it is halved when a request is
 	// refused as a whole, until the recipient at fault stands alone.
 	most int
+	// account is the one through which the present batch goes.
+	account string
 }
 
 // letter is one person's message, ready to be sent.
@@ -112,7 +114,10 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
-	if wait, err := s.reserve(ctx, w.c.channel, k.org.Sender, len(rows)); err != nil || wait > 0 {
+	if w.account, rows, err = s.route(ctx, w.c.channel, rows); err != nil {
+		return 0, err
+	}
+	if wait, err := s.reserve(ctx, w.account, k.org.Sender, len(rows)); err != nil || wait > 0 {
 		return wait, err
 	}
 	letters, err := w.prepare(ctx, k, rows)
@@ -134,7 +139,7 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 // planned returns what sending needs to know of the planned messages of a
 // chunk, at most one page.
 func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]message, error) {
-	rows, err := s.store.db.QueryContext(ctx, `SELECT person, flags, exposed, bind FROM message
+	rows, err := s.store.db.QueryContext(ctx, `SELECT person, flags, exposed, bind, tries, place FROM message
 		WHERE campaign=$1 AND channel=$2 AND person BETWEEN $3 AND $4 AND state=$5 ORDER BY person LIMIT $6`,
 		campaign, c.channel, c.first, c.last, Planned, pageSize)
 	if err != nil {
@@ -143,8 +148,8 @@ func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]mess
 	defer func() { _ = rows.Close() }()
 	all := make([]message, 0, pageSize)
 	for rows.Next() {
-		m := message{channel: c.channel, state: Planned}
-		if err := rows.Scan(&m.person, &m.flags, &m.exposed, &m.bind); err != nil {
+		m := message{channel: c.channel, state: Planned, reason: ReasonHandOver}
+		if err := rows.Scan(&m.person, &m.flags, &m.exposed, &m.bind, &m.tries, &m.place); err != nil {
 			return nil, fmt.Errorf("ledger: read planned: %w", err)
 		}
 		all = append(all, m)
@@ -228,6 +233,10 @@ func (w *worker) divide(letters []letter) []*run {
 		v   *wording.Variant
 		dup bool
 	}
+	most := w.most
+	if w.account == ownServer {
+		most = 1 // every message is a request of its own
+	}
 	at := map[key]*run{}
 	var runs []*run
 	for _, l := range letters {
@@ -236,7 +245,7 @@ func (w *worker) divide(letters []letter) []*run {
 			k.v = nil // every text message is a request of its own
 		}
 		r := at[k]
-		if r == nil || len(r.letters) >= w.most || w.c.channel == Email && !cleanLetter(&l) {
+		if r == nil || len(r.letters) >= most || w.c.channel == Email && !cleanLetter(&l) {
 			r = &run{}
 			runs = append(runs, r)
 			if w.c.channel != Email || cleanLetter(&l) {
@@ -263,6 +272,9 @@ func (w *worker) writeAhead(ctx context.Context, runs []*run) error {
 			for i := range r.letters {
 				a.people[i] = r.letters[i].row.person
 				a.flags |= r.letters[i].row.flags & flagDuplicate
+			}
+			if w.account == ownServer {
+				a.flags |= flagSMTP
 			}
 			if err := l.begin(&a); err != nil {
 				return err
@@ -328,7 +340,7 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 		w.s.meters.request(end, w.c.channel, class.String(), n)
 	}
 	if classes[carrier.Accepted] > 0 {
-		w.s.providerWorks(end, w.c.channel)
+		w.s.providerWorks(end, w.account)
 	}
 	return wait, nil
 }
@@ -337,9 +349,9 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 func (w *worker) heed(ctx context.Context, r *run, a carrier.Answer) time.Duration {
 	switch a.Class {
 	case carrier.Slow, carrier.Account:
-		return w.s.slowDown(ctx, w.p, w.c.channel, a)
+		return w.s.slowDown(ctx, w.p, w.account, a)
 	case carrier.NotSent:
-		return time.Second
+		return max(time.Second, a.RetryAfter)
 	case carrier.Refused:
 		if len(r.letters) > 1 && len(a.Bad) == 0 && w.c.channel == Email {
 			w.most = max(1, len(r.letters)/2)

@@ -27,6 +27,7 @@ import (
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/services/notice/sendgrid"
+	"tocsin.dev/services/notice/smtp"
 	"tocsin.dev/services/notice/twilio"
 )
 
@@ -56,6 +57,9 @@ type Config struct {
 	// SendGrid and Twilio are the accounts; nil switches a channel off.
 	SendGrid *SendGrid
 	Twilio   *Twilio
+	// SMTP is an own mail server. Without SendGrid all email goes through it;
+	// beside SendGrid it stands in while SendGrid refuses our account.
+	SMTP *SMTP
 	// PublicURL is where providers reach us, such as "https://tocsin.example";
 	// callbacks go to its /v1/receipts/….
 	PublicURL string
@@ -105,6 +109,17 @@ type SendGrid struct {
 	// Conns and Timeout: see sendgrid.Config.
 	Conns   int
 	Timeout time.Duration
+}
+
+// SMTP is an own mail server; see smtp.Config for the fields.
+type SMTP struct {
+	Host                     string
+	Port                     int
+	TLS                      string
+	Auth, Username, Password string
+	EHLO                     string
+	Conns                    int
+	Timeout                  time.Duration
 }
 
 // Twilio is an account at Twilio.
@@ -169,6 +184,7 @@ type Service struct {
 
 	mail     *sendgrid.Client
 	mailHook *sendgrid.Verifier
+	smtp     *smtp.Client
 	sms      *twilio.Client
 	smsHook  *twilio.Verifier
 
@@ -276,6 +292,14 @@ func (s *Service) connect() (err error) {
 			}
 		}
 	}
+	if m := s.cfg.SMTP; m != nil {
+		if s.smtp, err = smtp.New(smtp.Config{
+			Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO,
+			Conns: m.Conns, Timeout: m.Timeout, Now: s.cfg.Now,
+		}); err != nil {
+			return err
+		}
+	}
 	if w := s.cfg.Twilio; w != nil {
 		callback := ""
 		if s.cfg.PublicURL != "" {
@@ -311,6 +335,9 @@ func (s *Service) Run(ctx context.Context) error {
 	all.Go(func() { s.settleDoubts(ctx) })
 	all.Wait()
 	s.jobs.Wait()
+	if s.smtp != nil {
+		s.smtp.Close()
+	}
 	return failed
 }
 

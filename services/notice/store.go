@@ -69,6 +69,9 @@ const (
 	flagComplained = 8
 	// flagOperator marks a decision made by a person.
 	flagOperator = 16
+	// flagSMTP marks an attempt that went through the own mail server. It is
+	// never set on a message.
+	flagSMTP = 32
 )
 
 // ledger is one transaction on the messages of a campaign. Every change of a
