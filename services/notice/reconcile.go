@@ -51,8 +51,9 @@ func judge(o *casefile.Order, v view, now time.Time) (do act, say []event.Body, 
 		}
 		return actPlan, nil, wake
 	}
-	if o.Stopped && v.plan.state != planStopped && v.plan.state != planReplaced && v.plan.state != planRefused {
-		return actStop, nil, wake
+	if o.Stopped && v.plan.state != planReplaced && v.plan.state != planRefused && (v.plan.state != planStopped || waiting(v.tally)) {
+		// A page that was in work when the stop came puts its rows back, so look again.
+		return actStop, nil, now.Add(time.Second)
 	}
 	do = judgeHalt(o, v.plan)
 	if v.plan.state == planRefused && !o.Ended() {
@@ -287,6 +288,16 @@ func (s *Service) resume(ctx context.Context, p *plan) error {
 	}
 	s.wakeUp()
 	return nil
+}
+
+// waiting reports whether any message still waits to be sent.
+func waiting(t event.Tally) bool {
+	for _, states := range t.States {
+		if states[Planned.String()] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // stop ends a plan for good: what is planned is marked as stopped, what has
