@@ -154,7 +154,7 @@ func (a *app) newDesk(b base) (runner, error) {
 }
 
 func (a *app) newIntake(b base) (runner, error) {
-	sources, err := loadSources(a.Sources)
+	sources, err := LoadSources(a.Sources)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +214,9 @@ func (a *app) newNotice(b base) (runner, error) {
 			Bypass: sendgrid.BypassUnsubscribes,
 			Key:    a.SendGrid.APIKey, Host: a.SendGrid.Host, WebhookKeys: []string{a.SendGrid.EventKey}}
 	}
+	if m := a.SMTP; m.Host != "" {
+		cfg.SMTP = &notice.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO, Conns: m.Conns}
+	}
 	if a.Twilio.AuthToken != "" {
 		cfg.Twilio = &notice.Twilio{AccountSID: a.Twilio.AccountSID, AuthToken: a.Twilio.AuthToken, Host: a.Twilio.Host}
 	}
@@ -221,12 +224,12 @@ func (a *app) newNotice(b base) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.routes.add(s.Handler(), "/v1/receipts/")
+	a.routes.add(s.Handler(), "/v1/receipts/", "/v1/public/")
 	return s, nil
 }
 
-// loadSources reads the file of SIEMs that may post: a list under "sources".
-func loadSources(path string) ([]intake.Source, error) {
+// LoadSources reads the file of SIEMs that may post: a list under "sources".
+func LoadSources(path string) ([]intake.Source, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the sources: %w", err)

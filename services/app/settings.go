@@ -35,6 +35,7 @@ type Settings struct {
 	Keys         Keys      `koanf:"keys"`
 	SendGrid     SendGrid  `koanf:"sendgrid"`
 	Twilio       Twilio    `koanf:"twilio"`
+	SMTP         SMTP      `koanf:"smtp"`
 	Doubt        Doubt     `koanf:"doubt"`
 	Telemetry    Telemetry `koanf:"telemetry"`
 	// PrintDir is the folder for print files of letters; empty switches post off.
@@ -82,6 +83,25 @@ type SendGrid struct {
 	APIKeyFile string `koanf:"api_key_file"`
 	// EventKey is the public key of the event webhook, base64 DER.
 	EventKey string `koanf:"event_key"`
+}
+
+// SMTP is an own mail server: instead of SendGrid, or in its stead while it
+// refuses our account.
+type SMTP struct {
+	// Host switches it on. Port is 587 when 0, or 465 with tls "implicit".
+	Host string `koanf:"host"`
+	Port int    `koanf:"port"`
+	// TLS is "starttls" (the default), "implicit", "opportunistic" or "none".
+	TLS string `koanf:"tls"`
+	// Auth is "none", "plain", "login", "cram-md5", "scram-sha-256" or "auto".
+	Auth         string `koanf:"auth"`
+	Username     string `koanf:"username"`
+	Password     string `koanf:"password"`
+	PasswordFile string `koanf:"password_file"`
+	// EHLO is the name by which Tocsin greets; the host's own when empty.
+	EHLO string `koanf:"ehlo"`
+	// Conns is the most connections (default 4).
+	Conns int `koanf:"conns"`
 }
 
 // Twilio holds an account.
