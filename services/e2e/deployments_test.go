@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -25,7 +24,6 @@ import (
 	"tocsin.dev/pkg/telemetry"
 	"tocsin.dev/services/app"
 	"tocsin.dev/services/desk"
-	"tocsin.dev/services/intake"
 )
 
 // deployments is a link to the folder at the root: Go forgets a cached result
@@ -178,16 +176,8 @@ func TestEverySampleOfSettingsLoads(t *testing.T) {
 	if err != nil || len(orgs.All()) == 0 {
 		t.Errorf("organisations: %v", err)
 	}
-	text, err := os.ReadFile(settingsOf(t, p, "intake").Sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sources struct {
-		Sources []intake.Source `yaml:"sources"`
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(&sources); err != nil || len(sources.Sources) == 0 {
+	sources, err := app.LoadSources(settingsOf(t, p, "intake").Sources)
+	if err != nil || len(sources) == 0 {
 		t.Errorf("sources: %v", err)
 	}
 }
