@@ -10,7 +10,8 @@
 //
 // It hears dispatch.ordered, paused, resumed and stopped and everything that
 // can void an approval, as pokes of the journal; tickets on tocsin.dispatch.>;
-// and the providers' callbacks over HTTP. It says dispatch.planned, progressed,
+// and the providers' callbacks over HTTP, where it also serves the public notice
+// of a case (public.go). It says dispatch.planned, progressed,
 // completed and blocked, and approval.refused.
 //
 // # What it guarantees

@@ -14,12 +14,13 @@ import (
 	"tocsin.dev/services/notice/twilio"
 )
 
-// routes are where providers call back. A callback is answered 2xx only when
+// routes are where providers call back, and where public notices stand. A callback is answered 2xx only when
 // its body is stored and its facts are applied; providers repeat the others.
 func (s *Service) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/receipts/sendgrid", s.fromSendGrid)
 	mux.HandleFunc("POST /v1/receipts/twilio/cases/{case}/{notice}/{attempt}", s.fromTwilio)
+	mux.HandleFunc("GET /v1/public/{org}/{case}", s.public)
 	return mux
 }
 

@@ -180,6 +180,7 @@ type Service struct {
 	secrets  secrets
 	vault    cipher.AEAD
 	contents contents
+	pages    publicPages
 	keys     keyring
 
 	mail     *sendgrid.Client
@@ -317,7 +318,7 @@ func (s *Service) connect() (err error) {
 	return nil
 }
 
-// Handler returns the routes on which providers call back.
+// Handler returns the routes on which providers call back, and the public notices.
 func (s *Service) Handler() http.Handler { return s.routes() }
 
 // Run works until ctx ends and returns when everything it started has ended.
