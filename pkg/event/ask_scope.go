@@ -102,7 +102,9 @@ type PreviewAnswer struct {
 type ControllerCounts struct {
 	People        int64            `json:"people"`
 	Jurisdictions map[string]int64 `json:"jurisdictions"`
-	Digest        string           `json:"digest,omitempty"`
+	// Digest covers the person numbers of this controller and what of its data
+	// was exposed; it is empty before sealing.
+	Digest string `json:"digest,omitempty"`
 }
 
 // ContactsQuestion asks for the contact records of people on a sealed list,
@@ -121,6 +123,9 @@ type ContactsQuestion struct {
 	// Numbers are people of the list, ascending. A number that is not on the
 	// list is refused with the whole question.
 	Numbers []person.Number `json:"numbers,omitempty"`
+	// Controller limits the question to the list of one controller; nil is the
+	// whole list, "" the organisation's own data.
+	Controller *string `json:"controller,omitempty"`
 	// Guardians allows numbers that are guardians of people on the list.
 	Guardians bool `json:"guardians,omitempty"`
 	// Asker and Reason are set when a person looks at somebody's notice: scope

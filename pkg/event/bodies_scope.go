@@ -24,6 +24,19 @@ type Exposure struct {
 	// Protection is the state of the data: "" (plain), "hashed",
 	// "encrypted_key_safe" or "encrypted_key_lost".
 	Protection string `json:"protection,omitempty"`
+	// Only limits the exposure to some of the people of the dataset.
+	Only *Only `json:"only,omitempty"`
+}
+
+// Only says which people an exposure reaches, as the inventory knows them. Each
+// list that is not empty must hold, and one of its words is enough.
+type Only struct {
+	// Jurisdictions are ISO 3166 codes or "unknown"; a country stands for its parts too.
+	Jurisdictions []string `json:"jurisdictions,omitempty"`
+	Relations     []string `json:"relations,omitempty"`
+	AgeClasses    []string `json:"age_classes,omitempty"`
+	// Channels are "email", "sms" or "post": how the person can be reached.
+	Channels []string `json:"channels,omitempty"`
 }
 
 // ScopeSealed says that the list of affected people is fixed. It carries
@@ -38,6 +51,11 @@ type ScopeSealed struct {
 	Counts Counts `json:"counts"`
 	// Digest covers every person number and exposed category of the revision.
 	Digest string `json:"digest"`
+	// Controllers holds the list and counts of each partner for whom data are
+	// processed, by the partner's id; the organisation's own stand under "". It
+	// is left out where all data are the organisation's own. A person may be on
+	// several.
+	Controllers map[string]ControllerCounts `json:"controllers,omitempty"`
 }
 
 // Counts are exact numbers of people on a sealed list. Each map adds up to

@@ -36,6 +36,7 @@ func Open(c *casefile.Case) *casefile.Statement {
 func Answer(sealed inventory.Sealed) event.ScopeSealed {
 	return event.ScopeSealed{
 		Revision: sealed.Revision, Statement: sealed.Statement, People: sealed.People, Counts: sealed.Preview.Counts, Digest: sealed.Digest,
+		Controllers: sealed.Preview.Controllers,
 	}
 }
 

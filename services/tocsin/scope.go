@@ -161,7 +161,9 @@ type scopeExportCmd struct {
 	place
 	Case     string `required:"" help:"Case number."`
 	Revision int    `required:"" help:"Sealed revision."`
-	Out      string `required:"" help:"File to write, readable by you only; it must not exist." type:"path"`
+	// Controller nil is everybody; "" is the organisation's own data.
+	Controller *string `help:"Only the list of this controller; an empty one is the organisation's own data."`
+	Out        string  `required:"" help:"File to write, readable by you only; it must not exist." type:"path"`
 }
 
 // Run exports.
@@ -172,7 +174,7 @@ func (c *scopeExportCmd) Run(ctx context.Context) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
-		return s.Export(ctx, c.Organisation, c.Case, c.Revision, operator(), f)
+		return s.Export(ctx, c.Organisation, c.Case, c.Revision, c.Controller, operator(), f)
 	})
 }
 

@@ -271,9 +271,13 @@ func (p *people) fetchPages(ctx context.Context, at []uint32) error {
 // sealed for the case and ErrNotOnList if a number is not on it.
 func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.ContactsAnswer, error) {
 	var answer event.ContactsAnswer
-	l, err := s.list(ctx, q.Org, q.Case, q.Revision)
+	whole, err := s.list(ctx, q.Org, q.Case, q.Revision)
 	if err != nil {
 		return answer, err
+	}
+	l, err := whole.of(q.Controller)
+	if err != nil {
+		return answer, fmt.Errorf("revision %d of case %s/%s: %w", q.Revision, q.Org, q.Case, err)
 	}
 	numbers, err := l.asked(q)
 	if err != nil {
@@ -322,7 +326,18 @@ func told(q event.ContactsQuestion, a event.ContactsAnswer) audited {
 			detail: fmt.Sprintf("revision %d, person %d: %s", q.Revision, q.Numbers[0], clip(q.Reason))}
 	}
 	return audited{actor: "service notice", act: "contacts", caseID: q.Case, people: int64(len(a.Contacts)),
-		detail: fmt.Sprintf("revision %d, order %s, from %d to %d", q.Revision, clip(q.Order), q.From, a.Next)}
+		detail: fmt.Sprintf("revision %d%s, order %s, from %d to %d", q.Revision, onBehalf(q.Controller), clip(q.Order), q.From, a.Next)}
+}
+
+// onBehalf names a controller for the audit.
+func onBehalf(controller *string) string {
+	switch {
+	case controller == nil:
+		return ""
+	case *controller == "":
+		return ", own data"
+	}
+	return ", controller " + clip(*controller)
 }
 
 // asked returns the numbers a question is about, ascending, after checking that
@@ -377,15 +392,19 @@ func (l *list) slow(first uint32, n int) []uint32 {
 }
 
 // Stream calls visit with all contacts of a sealed revision in order of number,
-// some thousands at a time; the slice is used again. It is written to the audit
-// as one act of the actor.
-func (s *Store) Stream(ctx context.Context, org, caseID string, revision int, actor string, visit func([]person.Contact) error) error {
+// some thousands at a time; the slice is used again. With a controller it is
+// that controller's list and shows only what of its data was exposed; "" is the
+// organisation's own. It is written to the audit as one act of the actor.
+func (s *Store) Stream(ctx context.Context, org, caseID string, revision int, controller *string, actor string, visit func([]person.Contact) error) error {
 	l, err := s.list(ctx, org, caseID, revision)
 	if err != nil {
 		return err
 	}
+	if l, err = l.of(controller); err != nil {
+		return fmt.Errorf("revision %d of case %s/%s: %w", revision, org, caseID, err)
+	}
 	if err := s.audit(ctx, org, audited{actor: actor, act: "export", caseID: caseID, people: int64(l.union.GetCardinality()),
-		detail: fmt.Sprintf("revision %d, all contacts", revision)}); err != nil {
+		detail: fmt.Sprintf("revision %d%s, all contacts", revision, onBehalf(controller))}); err != nil {
 		return err
 	}
 	return s.read(ctx, func(tx *sql.Tx) error {

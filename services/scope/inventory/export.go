@@ -12,14 +12,14 @@ import (
 )
 
 // Export writes a sealed list with its contacts as CSV, one person a row, in
-// order of number. It is for the hands of an authorised person; the audit says
+// order of number; with a controller, the list of that one. It is for the hands of an authorised person; the audit says
 // who took it.
-func (s *Store) Export(ctx context.Context, org, caseID string, revision int, actor string, w io.Writer) error {
+func (s *Store) Export(ctx context.Context, org, caseID string, revision int, controller *string, actor string, w io.Writer) error {
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"number", "given_name", "family_name", "email", "phone", "address", "language", "jurisdiction", "age_class", "relation", "preference", "guardian", "deceased", "exposed"}); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
-	err := s.Stream(ctx, org, caseID, revision, actor, func(people []person.Contact) error {
+	err := s.Stream(ctx, org, caseID, revision, controller, actor, func(people []person.Contact) error {
 		for i := range people {
 			if err := out.Write(exportRow(&people[i])); err != nil {
 				return err

@@ -16,32 +16,40 @@ import (
 )
 
 // list is who is on a sealed revision: disjoint from names, one bitmap of person
-// numbers per exposed category, their union, and one per controller.
+// numbers per exposed category, their union, and the same for each controller.
 type list struct {
 	union       *roaring.Bitmap
 	categories  [32]*roaring.Bitmap // nil where nobody
-	controllers map[string]*roaring.Bitmap
+	controllers map[string]*list    // nil within a controller's list
 }
 
 // dense gathers bitmaps as plain words, one bit a person.
 type dense struct {
 	words       int
 	categories  [32][]uint64
-	controllers map[string][]uint64
+	controllers map[string]*dense
+	scratch     [chunkSize]uint32
 }
 
 func newDense(people uint32) *dense {
-	return &dense{words: (int(people>>16) + 1) * chunkSize / 64, controllers: map[string][]uint64{}}
+	return &dense{words: (int(people>>16) + 1) * chunkSize / 64, controllers: map[string]*dense{}}
 }
 
-// add takes in the people of one chunk. Category sets are few, so people are
-// first gathered by set and the sets then spread over their categories.
+// add takes in the people of one chunk.
 func (d *dense) add(f *found, p *plan) {
+	d.addExposed(f.chunk, &f.exposed)
+	d.addControllers(f, p)
+}
+
+// addExposed takes in what is exposed of the people of a chunk. Category sets
+// are few, so people are first gathered by set and the sets then spread over
+// their categories.
+func (d *dense) addExposed(chunk uint32, exposed *[chunkSize]uint32) {
 	var sets [][chunkSize / 64]uint64
 	var masks []uint32
 	index := map[uint32]int{}
 	last, at := uint32(0), -1
-	for i, m := range f.exposed {
+	for i, m := range exposed {
 		if m == 0 {
 			continue
 		}
@@ -57,7 +65,7 @@ func (d *dense) add(f *found, p *plan) {
 		}
 		sets[at][i>>6] |= 1 << (i & 63)
 	}
-	offset := int(f.chunk) * chunkSize / 64
+	offset := int(chunk) * chunkSize / 64
 	for n, m := range masks {
 		for ; m != 0; m &= m - 1 {
 			c := &d.categories[bits.TrailingZeros32(m)]
@@ -69,33 +77,41 @@ func (d *dense) add(f *found, p *plan) {
 			}
 		}
 	}
-	d.addControllers(f, p, offset)
 }
 
-func (d *dense) addControllers(f *found, p *plan, offset int) {
-	if len(p.groups) < 2 && (len(p.groups) == 0 || p.groups[0].controller == "") {
+// addControllers gathers by controller, unless all data are the organisation's own.
+func (d *dense) addControllers(f *found, p *plan) {
+	if !slices.ContainsFunc(p.groups, func(g group) bool { return g.controller != "" }) {
 		return
 	}
-	for g, group := range p.groups {
-		words := d.controllers[group.controller]
-		if words == nil {
-			words = make([]uint64, d.words)
-			d.controllers[group.controller] = words
+	for g, first := range p.groups {
+		if slices.IndexFunc(p.groups, func(o group) bool { return o.controller == first.controller }) != g {
+			continue
 		}
-		scratch := &f.exposed
-		if f.groups != nil {
-			scratch = f.groups[g]
+		part := d.controllers[first.controller]
+		if part == nil {
+			part = &dense{words: d.words}
+			d.controllers[first.controller] = part
 		}
-		for i, m := range scratch {
-			if m != 0 {
-				words[offset+i>>6] |= 1 << (i & 63)
+		if f.groups == nil {
+			part.addExposed(f.chunk, &f.exposed)
+			continue
+		}
+		clear(d.scratch[:])
+		for o, other := range p.groups {
+			if other.controller != first.controller {
+				continue
+			}
+			for i, m := range f.groups[o] {
+				d.scratch[i] |= m
 			}
 		}
+		part.addExposed(f.chunk, &d.scratch)
 	}
 }
 
 func (d *dense) list() *list {
-	l := &list{controllers: map[string]*roaring.Bitmap{}}
+	l := &list{}
 	union := make([]uint64, d.words)
 	for bit, words := range d.categories {
 		if words == nil {
@@ -107,8 +123,11 @@ func (d *dense) list() *list {
 		l.categories[bit] = fromWords(words)
 	}
 	l.union = fromWords(union)
-	for name, words := range d.controllers {
-		l.controllers[name] = fromWords(words)
+	if len(d.controllers) > 0 {
+		l.controllers = map[string]*list{}
+	}
+	for name, part := range d.controllers {
+		l.controllers[name] = part.list()
 	}
 	return l
 }
@@ -122,9 +141,17 @@ func fromWords(words []uint64) *roaring.Bitmap {
 // digest is SHA-256 over the organisation and, in order of number, every person
 // number and the categories exposed of that person, as two big-endian 32-bit
 // words. Whoever has the list can compute it again.
-func (l *list) digest(org string) string {
+func (l *list) digest(org string) string { return l.digestUnder("tocsin sealed list 1\n" + org + "\n") }
+
+// digestFor is the digest of a controller's list: as that of the whole, with
+// the controller named in a second line.
+func (l *list) digestFor(org, controller string) string {
+	return l.controllers[controller].digestUnder("tocsin sealed list 1\n" + org + "\ncontroller " + controller + "\n")
+}
+
+func (l *list) digestUnder(name string) string {
 	h := sha256.New()
-	h.Write([]byte("tocsin sealed list 1\n" + org + "\n"))
+	h.Write([]byte(name))
 	var exposed [chunkSize]uint32
 	buf := make([]byte, 0, 8*4096)
 	l.each(&exposed, func(chunk uint32, lows *[chunkSize]uint32) {
@@ -207,25 +234,32 @@ type listHeader struct {
 	Version     int      `json:"v"`
 	Categories  []int    `json:"categories"`
 	Controllers []string `json:"controllers,omitempty"`
+	// Of are the categories of each controller, whose bitmaps follow its union.
+	Of [][]int `json:"of,omitempty"`
 	// Sizes are the lengths of the union, the categories and the controllers.
 	Sizes []int `json:"sizes"`
 }
 
 func (l *list) marshal() ([]byte, error) {
 	h := listHeader{Version: 1}
-	maps := []*roaring.Bitmap{l.union}
-	for bit, b := range l.categories {
-		if b != nil {
-			h.Categories = append(h.Categories, bit)
-			maps = append(maps, b)
+	maps := []*roaring.Bitmap{}
+	with := func(l *list) (categories []int) {
+		maps = append(maps, l.union)
+		for bit, b := range l.categories {
+			if b != nil {
+				categories = append(categories, bit)
+				maps = append(maps, b)
+			}
 		}
+		return categories
 	}
+	h.Categories = with(l)
 	for name := range l.controllers {
 		h.Controllers = append(h.Controllers, name)
 	}
 	slices.Sort(h.Controllers)
 	for _, name := range h.Controllers {
-		maps = append(maps, l.controllers[name])
+		h.Of = append(h.Of, with(l.controllers[name]))
 	}
 	var bodies []byte
 	for _, b := range maps {
@@ -256,38 +290,66 @@ func unmarshalList(body []byte) (*list, error) {
 		return nil, errList
 	}
 	var h listHeader
-	if json.Unmarshal(body[4:4+n], &h) != nil || h.Version != 1 || len(h.Sizes) != 1+len(h.Categories)+len(h.Controllers) {
+	if json.Unmarshal(body[4:4+n], &h) != nil || h.Version != 1 || len(h.Of) != len(h.Controllers) {
 		return nil, errList
 	}
-	rest := body[4+n:]
-	next := func() *roaring.Bitmap {
-		size := h.Sizes[0]
-		h.Sizes = h.Sizes[1:]
-		if size > len(rest) || size < 0 {
-			return nil
+	r := listReader{rest: body[4+n:], sizes: h.Sizes}
+	l := r.list(h.Categories)
+	for i, name := range h.Controllers {
+		if l.controllers == nil {
+			l.controllers = map[string]*list{}
 		}
-		b := roaring.New()
-		if _, err := b.FromBuffer(rest[:size]); err != nil {
-			return nil
-		}
-		rest = rest[size:]
-		return b
+		l.controllers[name] = r.list(h.Of[i])
 	}
-	l := &list{union: next(), controllers: map[string]*roaring.Bitmap{}}
-	ok := l.union != nil
-	for _, bit := range h.Categories {
-		if bit < 0 || bit > 31 {
-			return nil, errList
-		}
-		l.categories[bit] = next()
-		ok = ok && l.categories[bit] != nil
-	}
-	for _, name := range h.Controllers {
-		l.controllers[name] = next()
-		ok = ok && l.controllers[name] != nil
-	}
-	if !ok || len(rest) != 0 {
+	if r.damaged || len(r.rest) != 0 || len(r.sizes) != 0 {
 		return nil, errList
 	}
 	return l, nil
+}
+
+// listReader cuts bitmaps off the body of a stored list.
+type listReader struct {
+	rest    []byte
+	sizes   []int
+	damaged bool
+}
+
+func (r *listReader) bitmap() *roaring.Bitmap {
+	b := roaring.New()
+	if len(r.sizes) == 0 || r.sizes[0] < 0 || r.sizes[0] > len(r.rest) {
+		r.damaged = true
+		return b
+	}
+	if _, err := b.FromBuffer(r.rest[:r.sizes[0]]); err != nil {
+		r.damaged = true
+		return roaring.New()
+	}
+	r.rest, r.sizes = r.rest[r.sizes[0]:], r.sizes[1:]
+	return b
+}
+
+// list reads a union and the bitmaps of the categories.
+func (r *listReader) list(categories []int) *list {
+	l := &list{union: r.bitmap()}
+	for _, bit := range categories {
+		if bit < 0 || bit > 31 {
+			r.damaged = true
+			return l
+		}
+		l.categories[bit] = r.bitmap()
+	}
+	return l
+}
+
+// of returns the list of a controller, or the whole for nil. A list without
+// controllers is all the organisation's own.
+func (l *list) of(controller *string) (*list, error) {
+	if controller == nil || l.controllers == nil && *controller == "" {
+		return l, nil
+	}
+	part := l.controllers[*controller]
+	if part == nil {
+		return nil, fmt.Errorf("%w: nothing of controller %q", ErrNotSealed, clip(*controller))
+	}
+	return part, nil
 }

@@ -44,6 +44,10 @@ type group struct {
 	controller string
 	// cutoff is the day before which a last activity is too old; 0 for no promise.
 	cutoff uint16
+	// only is an index into the plan's filters, and ring tells the exposures of a
+	// filtered plan apart: whom a filter leaves out is in no ring through it.
+	only int
+	ring uint8
 }
 
 // plan is what a scan looks for.
@@ -52,6 +56,9 @@ type plan struct {
 	groups   []group
 	datasets []int64 // distinct, ascending
 	rings    bool    // more than one ring is stated
+	// filters holds each distinct Only; the first lets everybody pass. There is
+	// none in a plan that does not filter.
+	filters []filter
 	// asOf is the last day of the windows: people count where they lived then.
 	asOf Day
 }
@@ -72,19 +79,23 @@ func planOf(ctx context.Context, tx *sql.Tx, org string, exposures []event.Expos
 	if err != nil {
 		return h, nil, err
 	}
-	p, err := newPlan(known, exposures, policy)
+	p, err := newPlan(h, known, exposures, policy)
 	return h, p, err
 }
 
 // newPlan resolves exposures. An exposure names a dataset or a system, which
 // stands for all its datasets.
-func newPlan(known []datasetRow, exposures []event.Exposure, policy Policy) (*plan, error) {
+func newPlan(h head, known []datasetRow, exposures []event.Exposure, policy Policy) (*plan, error) {
 	if len(exposures) == 0 || len(exposures) > maxExposures {
 		return nil, fmt.Errorf("%w: name between 1 and %d datasets", ErrExposure, maxExposures)
 	}
 	p := &plan{}
+	only, err := p.filter(h, exposures)
+	if err != nil {
+		return nil, err
+	}
 	rings := map[uint8]bool{}
-	for _, e := range exposures {
+	for i, e := range exposures {
 		mask, from, to, ring, err := limits(e)
 		if err != nil {
 			return nil, err
@@ -101,7 +112,7 @@ func newPlan(known []datasetRow, exposures []event.Exposure, policy Policy) (*pl
 				continue
 			}
 			p.reaches = append(p.reaches, reach{dataset: ds.id, from: from, to: to, mask: mask, ring: ring,
-				group: p.group(ds, e.From, policy)})
+				group: p.group(ds, e.From, policy, only[i], ring)})
 			if at, there := slices.BinarySearch(p.datasets, ds.id); !there {
 				p.datasets = slices.Insert(p.datasets, at, ds.id)
 			}
@@ -158,8 +169,11 @@ func secondsUp(t time.Time) uint32 {
 	return seconds(t)
 }
 
-func (p *plan) group(ds datasetRow, from time.Time, policy Policy) int {
+func (p *plan) group(ds datasetRow, from time.Time, policy Policy, only int, ring uint8) int {
 	g := group{}
+	if p.filters != nil {
+		g.only, g.ring = only, ring
+	}
 	if ds.Role == "processor" {
 		g.controller = ds.Controller
 	}

@@ -54,7 +54,7 @@ func (s *Store) scan(ctx context.Context, tx *sql.Tx, h head, p *plan, visit fun
 		return err
 	}
 	sc := &scanner{store: s, q: tx, head: h, plan: p, tombs: tombs, carry: map[uint32][]carried{}, visit: visit}
-	if len(p.groups) > 1 {
+	if len(p.groups) > 1 || p.filters != nil {
 		sc.found.groups = make([]*[chunkSize]uint32, len(p.groups))
 		for i := range sc.found.groups {
 			sc.found.groups[i] = new([chunkSize]uint32)
@@ -113,6 +113,9 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 	}
 	for _, c := range carry {
 		f.lay(c)
+	}
+	if sc.plan.filters != nil {
+		f.sift(sc.plan)
 	}
 	return sc.visit(f)
 }
@@ -177,7 +180,7 @@ func (sc *scanner) markDataset(s *columns, dataset int64) {
 		default:
 			s.mark(&f.exposed, r.from, r.to, r.mask)
 		}
-		if sc.plan.rings {
+		if sc.plan.rings && sc.plan.filters == nil {
 			s.markRing(&f.ring, r.from, r.to, r.mask, r.ring)
 		}
 	}
@@ -206,7 +209,7 @@ func (sc *scanner) bury(chunk uint32) {
 			return
 		}
 		low := uint16(n)
-		if f.exposed[low] != 0 {
+		if f.passes(sc.plan, low) {
 			f.erased++
 		}
 		f.clear(low)

@@ -58,6 +58,11 @@ func (s *Store) Seal(ctx context.Context, org, caseID, statement string, exposur
 		l := d.list()
 		sealed.Preview, sealed.Digest = t.answer(h), l.digest(org)
 		sealed.People = sealed.Preview.People
+		for name := range l.controllers {
+			counts := sealed.Preview.Controllers[name]
+			counts.Digest = l.digestFor(org, name)
+			sealed.Preview.Controllers[name] = counts
+		}
 		body, err = l.marshal()
 		return err
 	})

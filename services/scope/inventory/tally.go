@@ -41,7 +41,7 @@ func newTally(h head, p *plan) *tally {
 func (t *tally) add(f *found) {
 	t.erased += f.erased
 	cutoff := uint16(0)
-	if len(t.plan.groups) == 1 {
+	if f.groups == nil && len(t.plan.groups) == 1 {
 		cutoff = t.plan.groups[0].cutoff
 	}
 	var masks maskCounts

@@ -259,7 +259,7 @@ func (r *run) firstContact(ctx context.Context) error {
 func (r *run) stream(ctx context.Context) error {
 	n := int64(0)
 	c := start()
-	err := r.store.Stream(ctx, org, "bench", 1, "bench", func(people []person.Contact) error {
+	err := r.store.Stream(ctx, org, "bench", 1, nil, "bench", func(people []person.Contact) error {
 		n += int64(len(people))
 		return nil
 	})
