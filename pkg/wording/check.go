@@ -18,7 +18,7 @@ import (
 type Finding struct {
 	// Check is the name of the check: "syntax", "required_content", "forbidden_content",
 	// "merge_value", "contact_point", "language", "readability", "hedging",
-	// "sms_length", "link", "subject", "sender".
+	// "sms_length", "link", "tracking", "subject", "sender".
 	Check string `json:"check"`
 	// Text is which text it is about; zero if it is about the set.
 	Text event.TextKey `json:"text,omitzero"`
@@ -62,6 +62,8 @@ type Set struct {
 var contentFields = map[string][]Field{
 	"what_happened":   {WhatHappened},
 	"nature":          {WhatHappened},
+	"cause":           {WhatHappened},
+	"remediation":     {Measures},
 	"date":            {When},
 	"dates":           {When},
 	"kinds_of_data":   {ExposedCategories},
@@ -119,13 +121,15 @@ func (s Set) checkText(t event.WordingDrafted) []Finding {
 		return append(out, fail("merge_value", true, false, "%v", err))
 	}
 	out = append(out, s.checkDemands(tpl, fail)...)
-	for _, link := range foreignLinks(m, s.Organisation.AllowedLinks) {
+	all := bound.everyPart()
+	for _, link := range foreignLinks(all, s.Organisation.AllowedLinks) {
 		out = append(out, fail("link", true, false, "the link to %s is not on the list of allowed domains", link))
 	}
 	if r := Read(m.Text, t.Language); r.Hard() && t.Channel != "sms" {
 		out = append(out, fail("readability", false, true, "%s is %.0f; plain wording is at most %.0f. Shorten sentences and words.", r.Formula, r.Score, r.Plain))
 	}
-	for _, h := range Hedges(m.Text, t.Language) {
+	out = append(out, checkTracking(all, fail)...)
+	for _, h := range Hedges(all.Text, t.Language) {
 		out = append(out, fail("hedging", false, true, "%q softens instead of telling; say the fact", h))
 	}
 	if t.Channel == "sms" {
@@ -146,11 +150,20 @@ func (s Set) everything() Recipient {
 
 func (s Set) checkDemands(tpl *Template, fail func(string, bool, bool, string, ...any) Finding) []Finding {
 	var out []Finding
+	told := " "
 	// A text message cannot carry everything; it points to what can.
 	if tpl.Key.Channel != "sms" {
 		for _, d := range s.Required {
-			if fields, known := contentFields[d.Content]; known && !usesAny(tpl, fields) {
+			fields, known := contentFields[d.Content]
+			switch {
+			case !known && !strings.Contains(told, " "+d.Content+" "):
+				told += d.Content + " "
+				out = append(out, fail("required_content", false, false, "%s must be told (%s); no field carries it, so see for yourself that the text says it", strings.ReplaceAll(d.Content, "_", " "), d.Citation))
+			case !known:
+			case !usesAny(tpl, fields):
 				out = append(out, fail("required_content", true, true, "%s must be told (%s): use {{%s}}", d.Content, d.Citation, fields[0]))
+			case !tpl.everybody(tpl.body, fields, d.Place):
+				out = append(out, fail("required_content", true, true, "%s must be told to everybody (%s), and {{%s}} stands in a part that some do not get", d.Content, d.Citation, fields[0]))
 			}
 		}
 	}
@@ -164,6 +177,31 @@ func (s Set) checkDemands(tpl *Template, fail func(string, bool, bool, string, .
 
 func usesAny(tpl *Template, fields []Field) bool {
 	return slices.ContainsFunc(fields, func(f Field) bool { return slices.Contains(tpl.fields, f) })
+}
+
+// everybody reports whether each reader the demand is for gets one of the
+// fields: it stands outside of conditional parts, in a part for residents of
+// the demand's place, or in a part and its opposite alike.
+func (t *Template) everybody(nodes []node, fields []Field, place string) bool {
+	half := map[[2]int]bool{}
+	for _, n := range nodes {
+		switch {
+		case n.cond < 0 && n.field != "" && slices.Contains(fields, n.field):
+			return true
+		case n.cond < 0 || !t.everybody(n.body, fields, place):
+			continue
+		}
+		c := t.conditions[n.cond]
+		theirs := c.Value == place || strings.HasPrefix(place, c.Value+"-")
+		if c.Kind == "person.residency" && place != "" && theirs != n.negated {
+			return true
+		}
+		half[[2]int{n.cond, boolInt(n.negated)}] = true
+		if half[[2]int{n.cond, 0}] && half[[2]int{n.cond, 1}] {
+			return true
+		}
+	}
+	return false
 }
 
 // guardedBy reports whether every use of the fields stands inside a part that
@@ -186,6 +224,21 @@ func guardedBy(tpl *Template, fields []Field, d Demand) bool {
 		return false
 	}
 	return !free(tpl.body) && !free(tpl.subject)
+}
+
+// checkTracking finds what would tell the sender who has read: a picture that
+// is fetched on opening, and a link that differs from person to person.
+func checkTracking(all Message, fail func(string, bool, bool, string, ...any) Finding) []Finding {
+	var out []Finding
+	if strings.Contains(strings.ToLower(all.HTML), "<img") {
+		out = append(out, fail("tracking", true, false, "a picture is fetched when the email is opened and tells who has read it; take it out"))
+	}
+	for _, link := range linkPattern.FindAllString(all.Text+"\n"+all.HTML, -1) {
+		if strings.ContainsRune(link, slotOpen) {
+			return append(out, fail("tracking", true, true, "a link holds a personal field, so that every click names the person; link to the same page for everybody"))
+		}
+	}
+	return out
 }
 
 func (s Set) checkSMS(text string, fail func(string, bool, bool, string, ...any) Finding) []Finding {
@@ -243,7 +296,7 @@ func (s Set) checkSenders() []Finding {
 	return out
 }
 
-var linkPattern = regexp.MustCompile(`(?i)\b(?:https?://|www\.)[^\s<>"')]+`)
+var linkPattern = regexp.MustCompile(`(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>"')]+`)
 
 // foreignLinks returns the links of a message whose host is not allowed. A
 // host allows its sub-domains.

@@ -1,6 +1,7 @@
 package wording
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,9 @@ func TestEachCheckBlocksWhatItIsFor(t *testing.T) {
 		"link": func(s *Set) {
 			edit(s, "email", func(t *event.WordingDrafted) { t.Body += " [x](https://example.test.evil.example/a)" })
 		},
+		"tracking": func(s *Set) {
+			edit(s, "email", func(t *event.WordingDrafted) { t.Body += " ![logo](https://example.test/logo.png)" })
+		},
 		"subject": func(s *Set) { edit(s, "email", func(t *event.WordingDrafted) { t.Subject = " " }) },
 		"sender":  func(s *Set) { s.Organisation.Sender.SMS = "" },
 	} {
@@ -115,5 +119,66 @@ func TestReadabilityTellsPlainFromHard(t *testing.T) {
 	}
 	if got := Hedges("Out of an abundance of\ncaution we write.", "en"); len(got) != 1 {
 		t.Errorf("hedges = %v", got)
+	}
+}
+
+func TestAChecksEyeReachesEveryPart(t *testing.T) {
+	spoilt := func(extra string) []string {
+		s := goodSet(t)
+		for i := range s.Texts {
+			if s.Texts[i].Channel == "email" {
+				s.Texts[i].Body += "\n\n" + extra
+			}
+		}
+		return names(Check(s))
+	}
+	for extra, want := range map[string]string{
+		"{{#if person.minor}}[x](https://evil.example/a){{/if}}":                                       "link",
+		"{{#unless exposed.password}}{{#if person.residency.US-CA}}www.evil.example{{/if}}{{/unless}}": "link",
+		"See ftp://evil.example/a.":                                  "link",
+		"[mine](https://example.test/page?who={{notice.reference}})": "tracking",
+	} {
+		if got := spoilt(extra); !slices.Contains(got, want) {
+			t.Errorf("%s is blocked by %v, want %s", extra, got, want)
+		}
+	}
+	if got := spoilt("{{#if person.minor}}[x](https://example.test/a){{/if}}"); len(got) > 0 {
+		t.Errorf("an allowed link is blocked by %v", got)
+	}
+}
+
+func TestRequiredContentMustReachEverybodyItIsFor(t *testing.T) {
+	body := func(part string) []string {
+		s := goodSet(t)
+		s.Required = []Demand{{Content: "consequences", Citation: "Art. 34(2)", Place: "GB"}}
+		for i := range s.Texts {
+			if s.Texts[i].Channel == "email" {
+				s.Texts[i].Body = strings.ReplaceAll(s.Texts[i].Body, "{{facts.consequences}}", part)
+			}
+		}
+		return names(Check(s))
+	}
+	for part, blocked := range map[string]bool{
+		"{{facts.consequences}}":                                false,
+		"{{#if exposed.password}}{{facts.consequences}}{{/if}}": true,
+		"{{#if exposed.password}}{{facts.consequences}}{{/if}}{{#unless exposed.password}}{{facts.consequences}}{{/unless}}": false,
+		"{{#if person.residency.GB}}{{facts.consequences}}{{/if}}":                                                           false,
+		"{{#if person.residency.US-CA}}{{facts.consequences}}{{/if}}":                                                        true,
+		"{{#unless person.residency.US-MA}}{{facts.consequences}}{{/unless}}":                                                false,
+	} {
+		if got := body(part); slices.Contains(got, "required_content") != blocked {
+			t.Errorf("%s is blocked by %v, want required_content: %v", part, got, blocked)
+		}
+	}
+}
+
+func TestALanguageWithoutNamesOfTheKindsOfDataIsRefusedClearly(t *testing.T) {
+	key := event.TextKey{Audience: "people", Channel: "email", Language: "de"}
+	tpl, err := Compile(key, "s", "{{exposed.categories}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tpl.Bind(Common{}); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "English and Swedish only") {
+		t.Errorf("a German list of the kinds of data: %v", err)
 	}
 }

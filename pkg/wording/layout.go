@@ -64,6 +64,30 @@ func (b *Bound) flatten(nodes []node, id uint64, escape func(string) string) str
 	return out.String()
 }
 
+// everyPart lays out the text with every conditional part and its opposite, as
+// nobody gets it, so that a check sees all words. Personal values stay slots.
+func (b *Bound) everyPart() Message {
+	var all func(nodes []node) []node
+	all = func(nodes []node) (flat []node) {
+		for _, n := range nodes {
+			if n.cond >= 0 {
+				flat = append(flat, all(n.body)...)
+			} else {
+				flat = append(flat, n)
+			}
+		}
+		return flat
+	}
+	m := Message{Subject: b.flatten(all(b.t.subject), 0, plainValue)}
+	if b.t.Key.Channel == "sms" {
+		m.Text = b.flatten(all(b.t.body), 0, plainValue)
+		return m
+	}
+	body := b.flatten(all(b.t.body), 0, markdownValue)
+	m.Text, m.HTML = toText(body), toHTML(body)
+	return m
+}
+
 func withoutMarks(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == slotOpen || r == slotClose {

@@ -42,7 +42,7 @@ func (t *Template) Bind(common Common) (*Bound, error) {
 			return nil, fmt.Errorf("%w: %s needs {{%s}}, which is empty", ErrMissing, t.Key, f)
 		}
 		if f == ExposedCategories && !Speaks(t.Key.Language) {
-			return nil, fmt.Errorf("%w: %s uses {{%s}}, but the categories have no names in that language", ErrMissing, t.Key, f)
+			return nil, fmt.Errorf("%w: %s uses {{%s}}, and the kinds of data have names in English and Swedish only; write them out in words inside {{#if exposed.…}} parts", ErrMissing, t.Key, f)
 		}
 	}
 	return &Bound{t: t, common: common, variants: map[uint64]*Variant{}}, nil
