@@ -58,11 +58,14 @@ type fanoutResult struct {
 	PerSecond          float64 `json:"per_second"`
 	// CPU is user and system time of the killed and the last process, embedded
 	// NATS and every start included.
-	CPU        float64     `json:"cpu_us_per_notice"`
-	CPUSeconds float64     `json:"cpu_seconds"`
-	PeakMB     float64     `json:"peak_rss_mb"`
-	Tally      event.Tally `json:"tally"`
-	Forecast   float64     `json:"forecast_seconds,omitempty"`
+	CPU        float64 `json:"cpu_us_per_notice"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+	// StartSeconds is the part of CPUSeconds that went into starting processes,
+	// from exec until they served; the rest went into sending.
+	StartSeconds float64     `json:"start_cpu_seconds"`
+	PeakMB       float64     `json:"peak_rss_mb"`
+	Tally        event.Tally `json:"tally"`
+	Forecast     float64     `json:"forecast_seconds,omitempty"`
 }
 
 const (
@@ -116,6 +119,7 @@ type fanout struct {
 	box     *sandbox.Service
 	signer  *seal.Signer
 	cpu     time.Duration
+	starts  time.Duration // CPU time of all starts
 	peakKB  int64
 	process *exec.Cmd
 	out     *bufio.Reader
@@ -203,9 +207,12 @@ func (f *fanout) start(ctx context.Context) error {
 		return err
 	}
 	f.out = bufio.NewReader(out)
-	if line, err := f.out.ReadString('\n'); err != nil || line != "ready\n" {
-		return fmt.Errorf("the host process did not start: %q, %w", line, err)
+	line, err := f.out.ReadString('\n')
+	var used time.Duration
+	if _, bad := fmt.Sscanf(line, "ready %d\n", &used); err != nil || bad != nil {
+		return fmt.Errorf("the host process did not start: %q, %w", line, errors.Join(err, bad))
 	}
+	f.starts += used
 	return nil
 }
 
@@ -265,7 +272,7 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 	}
 	f.end(os.Interrupt)
 	r.PerSecond = float64(r.People) / r.Seconds
-	r.CPUSeconds = f.cpu.Seconds()
+	r.CPUSeconds, r.StartSeconds = f.cpu.Seconds(), f.starts.Seconds()
 	r.CPU = float64(f.cpu.Microseconds()) / float64(r.People)
 	r.PeakMB = float64(f.peakKB) * 1024 / 1e6
 	return r, nil
@@ -334,18 +341,18 @@ func (c *benchFanoutHostCmd) Run(ctx context.Context) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	srv, err := natsd.Start(ctx, natsd.Config{Dir: filepath.Join(w.Dir, "nats"), Listen: w.NATSListen, Users: w.Passwords, Log: log})
+	dir := filepath.Join(w.Dir, "nats")
+	_, gone := os.Stat(dir)
+	fresh := gone != nil // else a killed process has made the streams
+	srv, err := natsd.Start(ctx, natsd.Config{Dir: dir, Listen: w.NATSListen, Users: w.Passwords, Log: log})
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	admin, err := srv.Connect(natsd.Admin)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	if err := bus.EnsureStreams(ctx, admin, 1); err != nil {
-		return err
+	if fresh {
+		if err := ensureStreams(ctx, srv); err != nil {
+			return err
+		}
 	}
 	nc, err := srv.Connect(event.Notice)
 	if err != nil {
@@ -353,6 +360,15 @@ func (c *benchFanoutHostCmd) Run(ctx context.Context) error {
 	}
 	defer nc.Close()
 	return w.serve(ctx, nc, log)
+}
+
+func ensureStreams(ctx context.Context, srv *natsd.Server) error {
+	admin, err := srv.Connect(natsd.Admin)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	return bus.EnsureStreams(ctx, admin, 1)
 }
 
 func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) error {
@@ -401,7 +417,11 @@ func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger
 	})
 	all.Go(func() {
 		<-b.Ready()
-		fmt.Println("ready")
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+			log.Error("the use of the processor is unknown", "error", err)
+		}
+		fmt.Println("ready", used.Utime.Nano()+used.Stime.Nano())
 	})
 	return s.Run(ctx)
 }
