@@ -15,7 +15,7 @@ func TestMetricsAnswerTheQuestionsOfAnOperator(t *testing.T) {
 	w.must(s.UpTo(w.ctx, "await"))
 	wanted := []string{
 		`tocsin_duty_margin_seconds{`,            // how much time is left?
-		`tocsin_notice_messages_total{`,       // what became of the notices?
+		`tocsin_notice_messages_total{`,          // what became of the notices?
 		`tocsin_handler_duration_seconds_count{`, // how long do handlers take?
 	}
 	var page string
