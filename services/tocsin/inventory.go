@@ -28,6 +28,7 @@ type inventoryCmd struct {
 	Systems  inventorySystemsCmd  `cmd:"" help:"List systems and datasets."`
 	Generate inventoryGenerateCmd `cmd:"" help:"Write synthetic people who cannot be reached, or import them."`
 	Erase    inventoryEraseCmd    `cmd:"" help:"Erase people for good, at their request."`
+	Lift     inventoryLiftCmd     `cmd:"" help:"Lift the tombstones of people who were erased, so that an import takes them in again."`
 	Rotate   inventoryRotateCmd   `cmd:"" help:"Replace the keys at the top of the key tree and destroy the old ones."`
 	Audit    inventoryAuditCmd    `cmd:"" help:"Show who asked for people's data and why."`
 }

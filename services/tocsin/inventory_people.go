@@ -45,6 +45,27 @@ func (c *inventoryEraseCmd) Run(ctx context.Context) error {
 	})
 }
 
+type inventoryLiftCmd struct {
+	place
+	Number []uint32 `arg:"" help:"Person numbers."`
+	Reason string   `required:"" help:"Why, for the audit."`
+}
+
+// Run lifts tombstones.
+func (c *inventoryLiftCmd) Run(ctx context.Context) error {
+	return c.with(ctx, func(s *inventory.Store) error {
+		numbers := make([]person.Number, len(c.Number))
+		for i, n := range c.Number {
+			numbers[i] = person.Number(n)
+		}
+		n, err := s.Lift(ctx, c.Organisation, numbers, operator(), c.Reason)
+		if err == nil {
+			fmt.Printf("%d tombstones lifted; the next import brings the people back.\n", n)
+		}
+		return err
+	})
+}
+
 type inventoryRotateCmd struct{ place }
 
 // Run rotates keys.

@@ -166,7 +166,8 @@ func isSupplement(row []byte) bool { return row[6]&classPresent == 0 }
 
 // person lays the rows of one person over what is known and seals the result.
 func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, err error) {
-	known := p.records[slot] != nil
+	// Whose key was destroyed is written anew, as after a lifted tombstone.
+	known := p.records[slot] != nil && !isZero(&p.keys[slot])
 	record, attr := rows[0][recordHead:], attributeOf(rows[0])
 	var before []byte
 	if known || len(rows) > 1 {

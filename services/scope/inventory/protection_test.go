@@ -139,7 +139,7 @@ func TestAnErasedPersonIsUnreadableEvenFromACopyMadeBefore(t *testing.T) {
 		t.Error("an erased person is found by email address")
 	}
 	var out bytes.Buffer
-	if err := v.Export(t.Context(), "vardag", "c", 1, "dora", &out); err != nil || strings.Contains(out.String(), "Canariella") || !strings.Contains(out.String(), "Spatz") {
+	if err := v.Export(t.Context(), "vardag", "c", 1, nil, "dora", &out); err != nil || strings.Contains(out.String(), "Canariella") || !strings.Contains(out.String(), "Spatz") {
 		t.Errorf("export after erasure: %v", err)
 	}
 	keys, err := os.ReadFile(filepath.Join(v.dir, "root.keys"))
@@ -175,6 +175,49 @@ func TestALaterImportDoesNotBringAnErasedPersonBack(t *testing.T) {
 	a, err := v.Preview(t.Context(), "vardag", everybody(), Policy{})
 	if err != nil || a.People != 1 || a.Erased != 1 {
 		t.Errorf("preview: %d people, %d erased, %v", a.People, a.Erased, err)
+	}
+}
+
+func TestALiftedTombstoneLetsAnImportBringThePersonBack(t *testing.T) {
+	v := openVault(t, t.TempDir())
+	mustImport(t, v.Store, "vardag", canarySources())
+	canary := numberOf(t, v.Store, "canariella@aviary.example.test")
+	if _, err := v.Erase(t.Context(), "vardag", []person.Number{canary}, "dora", "asked"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Lift(t.Context(), "vardag", []person.Number{canary}, "dora", ""); err == nil {
+		t.Error("lifted without a reason")
+	}
+	if n, err := v.Lift(t.Context(), "vardag", []person.Number{canary, canary}, "dora", "erased the wrong person"); n != 1 || err != nil {
+		t.Fatalf("lifted %d: %v", n, err)
+	}
+	// Nothing of before comes back by itself: counted, with nothing known.
+	a, err := v.Preview(t.Context(), "vardag", everybody(), Policy{})
+	if err != nil || a.People != 2 || a.Counts.Jurisdictions["unknown"] != 1 || a.Counts.Channels["none"] != 1 {
+		t.Errorf("before the import: %+v, %v", a.Counts, err)
+	}
+	if numberOf(t, v.Store, "canariella@aviary.example.test") != 0 {
+		t.Error("the erased record is found again")
+	}
+	mustImport(t, v.Store, "vardag", canarySources())
+	if got := numberOf(t, v.Store, "canariella@aviary.example.test"); got != canary {
+		t.Errorf("after the import the person is number %d, want %d", got, canary)
+	}
+	if a, err = v.Preview(t.Context(), "vardag", everybody(), Policy{}); err != nil || a.Counts.Jurisdictions["GB"] != 2 {
+		t.Errorf("after the import: %+v, %v", a.Counts, err)
+	}
+	entries, err := v.Audit(t.Context(), "vardag", 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lifted := 0
+	for _, e := range entries {
+		if e.Act == "lift" && e.Actor == "dora" && e.Detail == "erased the wrong person" {
+			lifted++
+		}
+	}
+	if lifted != 1 {
+		t.Errorf("the audit tells of %d liftings", lifted)
 	}
 }
 
