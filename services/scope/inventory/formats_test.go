@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+
+	"tocsin.dev/pkg/sqldb/sqldbtest"
 )
 
 // sealAll imports sources and returns the digest of the list of everybody.
@@ -100,7 +102,14 @@ func parquetBytes(t *testing.T) []byte {
 func sqlTable(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "source.db")
-	db, err := sql.Open("sqlite", path)
+	fillTable(t, "sqlite", path)
+	return path
+}
+
+// fillTable writes the table that the other formats hold to a database.
+func fillTable(t *testing.T, driver, address string) {
+	t.Helper()
+	db, err := sql.Open(driver, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +125,22 @@ func sqlTable(t *testing.T) string {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return path
+}
+
+func TestAPostgreSQLQueryGivesTheSameListAsAFile(t *testing.T) {
+	url := sqldbtest.PostgresURL(t)
+	fillTable(t, "pgx", url)
+	m := Mapping{Columns: map[string]string{"person": "id"}}
+	want := sealAll(t, append(catalogueSources(), Query("list", "sqlite:"+sqlTable(t), `SELECT * FROM people`, m)))
+	got := sealAll(t, append(catalogueSources(), Query("list", url, `SELECT * FROM people`, m)))
+	if got.Digest != want.Digest || got.People != 2 {
+		t.Errorf("%d people, another digest than from SQLite", got.People)
+	}
+	s := openStore(t, sqlite(t))
+	_, err := s.Import(t.Context(), "vardag", []Source{Query("list", url, `DELETE FROM people RETURNING *`, m)}, Options{})
+	if err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("a query that writes at the source: %v", err)
+	}
 }
 
 func TestAFidesDataMapGivesTheCatalogue(t *testing.T) {

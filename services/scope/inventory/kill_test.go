@@ -2,14 +2,20 @@ package inventory
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	modernc "modernc.org/sqlite"
 
 	"tocsin.dev/pkg/sqldb"
 )
@@ -23,7 +29,10 @@ const (
 
 // TestMain runs an import that ends by SIGKILL when it is asked to.
 func TestMain(m *testing.M) {
-	if phase := os.Getenv(killAt); phase != "" {
+	if phase := os.Getenv(killAt); strings.HasPrefix(phase, "seal ") {
+		fmt.Fprintln(os.Stderr, sealAndDie(os.Getenv(killFolder), phase))
+		os.Exit(3)
+	} else if phase != "" {
 		fmt.Fprintln(os.Stderr, importAndDie(os.Getenv(killFolder), phase))
 		os.Exit(3)
 	}
@@ -100,6 +109,82 @@ func TestAKilledImportIsTakenUpWithTheSameResult(t *testing.T) {
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "tocsin-import-*")); len(left) > 0 {
 			t.Errorf("working files are left: %v", left)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// deadline kills the process when it is asked for the n-th time whether to go
+// on: a scan asks at every chunk, the driver at every statement.
+type deadline struct {
+	context.Context
+	left atomic.Int64
+}
+
+// Err implements context.Context.
+func (d *deadline) Err() error {
+	if d.left.Add(-1) == 0 {
+		_ = killSelf()
+		select {} // nothing of this process runs after it
+	}
+	return d.Context.Err()
+}
+
+// sealAndDie seals in a folder with an inventory and kills itself: «seal 3» at
+// the third question of the scan, «seal kept» when the list is written and its
+// transaction still open.
+func sealAndDie(dir, phase string) error {
+	modernc.MustRegisterScalarFunction("die", 0, func(*modernc.FunctionContext, []driver.Value) (driver.Value, error) {
+		_ = killSelf()
+		select {}
+	})
+	s, db, err := openAt(context.Background(), dir, noon.Add(time.Hour))
+	if err != nil {
+		return err
+	}
+	ctx := &deadline{Context: context.Background()}
+	if n, err := strconv.Atoi(strings.TrimPrefix(phase, "seal ")); err == nil {
+		ctx.left.Store(int64(n))
+	} else if _, err := db.ExecContext(ctx, `CREATE TRIGGER die AFTER INSERT ON sealed BEGIN SELECT die(); END`); err != nil {
+		return err
+	}
+	_, err = s.Seal(ctx, "vardag", "c", "st", autumn(), Policy{})
+	return err
+}
+
+func TestAKilledSealIsTakenUpWithTheSameDigest(t *testing.T) {
+	want := sealedAfter(t, nil)
+	for _, phase := range []string{"seal 1", "seal 3", "seal 6", "seal kept"} {
+		dir := t.TempDir()
+		s, db, err := openAt(t.Context(), dir, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustImport(t, s, "vardag", killSources())
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), killAt+"="+phase, killFolder+"="+dir)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Exited() {
+			t.Fatalf("the process was not killed at «%s»: %v, %s", phase, err, out)
+		}
+		if s, db, err = openAt(t.Context(), dir, noon.Add(2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), `DROP TRIGGER IF EXISTS die`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.SealedFor(t.Context(), "vardag", "c", "st"); !errors.Is(err, ErrNotSealed) {
+			t.Errorf("killed at «%s», something is sealed: %v", phase, err)
+		}
+		sealed, err := s.Seal(t.Context(), "vardag", "c", "st", autumn(), Policy{})
+		if err != nil || sealed.Digest != want || sealed.Revision != 1 {
+			t.Errorf("killed at «%s», revision %d differs: %v", phase, sealed.Revision, err)
 		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
