@@ -55,12 +55,12 @@ func TestNoPersonalDataLeaveTheirRoom(t *testing.T) {
 		var text strings.Builder
 		text.WriteString(span.Name + span.Status.Description)
 		for _, a := range span.Attributes {
-			text.WriteString(string(a.Key) + "=" + a.Value.Emit() + ";")
+			text.WriteString(string(a.Key) + "=" + a.Value.String() + ";")
 		}
 		for _, e := range span.Events {
 			text.WriteString(e.Name)
 			for _, a := range e.Attributes {
-				text.WriteString(string(a.Key) + "=" + a.Value.Emit() + ";")
+				text.WriteString(string(a.Key) + "=" + a.Value.String() + ";")
 			}
 		}
 		search(t, "the span "+span.Name, []byte(text.String()), needles)
