@@ -103,6 +103,9 @@ type MessageRow struct {
 	ArrivedLate       bool   `json:"arrived_late,omitempty"`
 	Complained        bool   `json:"complained,omitempty"`
 	Guardian          bool   `json:"guardian,omitempty"`
+	// EarliestStart is when a planned text message may leave at the earliest,
+	// because it is night where the person lives; nil if nothing holds it.
+	EarliestStart *time.Time `json:"earliest_start,omitempty"`
 	// Ladder are the channels that were planned for the person, best first.
 	Ladder []string `json:"ladder,omitempty"`
 	// History are receipts that say more than «delivered», oldest first; only

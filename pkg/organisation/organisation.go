@@ -46,6 +46,9 @@ type Organisation struct {
 	// EscalateHours is how often a reminder is repeated that nobody acknowledges, within
 	// the last 24 hours before a due instant; the default is 4.
 	EscalateHours int `yaml:"escalate_hours,omitempty" json:"escalate_hours,omitempty"`
+	// QuietHours are the hours in which people get no text message, in their own
+	// zone; nil means that there are none.
+	QuietHours *QuietHours `yaml:"quiet_hours,omitempty" json:"quiet_hours,omitempty"`
 	// AllowedLinks are the host names to which a notice may link.
 	AllowedLinks []string `yaml:"allowed_links,omitempty" json:"allowed_links,omitempty"`
 	// MailboxDomains are the domains of mailboxes whose logins the organisation
@@ -253,6 +256,9 @@ func (o *Organisation) validate() error {
 		return fmt.Errorf("reminder_hours are %v; want hours from 1 to 2160", o.ReminderHours)
 	case len(o.Law.Kinds) == 0:
 		return errors.New("law.kinds is missing: say at least controller or processor")
+	}
+	if err := o.QuietHours.validate(); err != nil {
+		return err
 	}
 	if _, err := time.LoadLocation(o.Zone); err != nil || o.Zone == "" {
 		return fmt.Errorf("zone %q is not an IANA zone such as Europe/London", o.Zone)

@@ -212,6 +212,11 @@ func (s *Service) show(ctx context.Context, r ledgerRow, history bool) (event.Me
 	if r.meaning != 0 {
 		row.Meaning = carrier.Meaning(r.meaning).String()
 	}
+	if r.state == Planned && r.channel == SMS {
+		if row.EarliestStart, err = s.earliestStart(ctx, c, r.place); err != nil {
+			return row, err
+		}
+	}
 	for _, ch := range r.ladder.Channels() {
 		row.Ladder = append(row.Ladder, ch.String())
 	}

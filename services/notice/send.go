@@ -114,6 +114,15 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
+	if w.c.channel == SMS {
+		now := s.cfg.Now()
+		may, next := k.awake(rows, now)
+		if len(may) == 0 {
+			return min(next.Sub(now), quietLook), nil
+		}
+		w.sayOverridden(ctx, may)
+		rows = may
+	}
 	if w.account, rows, err = s.route(ctx, w.c.channel, rows); err != nil {
 		return 0, err
 	}
@@ -232,6 +241,7 @@ func (w *worker) divide(letters []letter) []*run {
 		t   *text
 		v   *wording.Variant
 		dup bool
+		why Reason
 	}
 	most := w.most
 	if w.account == ownServer {
@@ -240,7 +250,7 @@ func (w *worker) divide(letters []letter) []*run {
 	at := map[key]*run{}
 	var runs []*run
 	for _, l := range letters {
-		k := key{t: l.text, v: l.v, dup: l.rec.PossibleDuplicate}
+		k := key{t: l.text, v: l.v, dup: l.rec.PossibleDuplicate, why: l.row.reason}
 		if w.c.channel != Email {
 			k.v = nil // every text message is a request of its own
 		}
@@ -280,7 +290,7 @@ func (w *worker) writeAhead(ctx context.Context, runs []*run) error {
 				return err
 			}
 			if !w.s.cfg.withoutWriteAhead {
-				n, err := l.move(w.c.channel, a.people, Planned, Submitted, ReasonHandOver, set{attempt: a.id})
+				n, err := l.move(w.c.channel, a.people, Planned, Submitted, r.letters[0].row.reason, set{attempt: a.id})
 				if err != nil {
 					return err
 				}

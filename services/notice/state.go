@@ -118,17 +118,18 @@ const (
 	ReasonNoText          Reason = 27 // no approved text for the person's language and channel
 	ReasonOperatorDrop    Reason = 28 // a person decided to leave the channel
 	ReasonErased          Reason = 29 // the person was erased on request
+	ReasonQuietOverridden Reason = 31 // handed over in the recipient's quiet hours, because the deadline would pass
 	ReasonListed          Reason = 30 // the person's contact record changed and was planned anew
 )
 
-const reasonCount = 31
+const reasonCount = 32
 
 // String names the reason for programs.
 func (r Reason) String() string {
 	names := [reasonCount]string{"", "planned", "hand_over", "not_sent", "answer", "refusal", "lost_answer", "lost_worker",
 		"receipt", "same_request", "look_up", "resend", "hold", "operator_resend", "operator_accept", "silence",
 		"late_delivery", "overtaken", "ladder_end", "next_rung", "no_address", "compromised", "deceased",
-		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed"}
+		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed", "quiet_hours_overridden"}
 	if int(r) < len(names) && r > 0 {
 		return names[r]
 	}
@@ -144,7 +145,7 @@ var transitions = map[State]map[State][]Reason{
 		Excluded:    {ReasonDeceased, ReasonErased, ReasonNotOwed},
 	},
 	Planned: {
-		Submitted: {ReasonHandOver},
+		Submitted: {ReasonHandOver, ReasonQuietOverridden},
 		Accepted:  {ReasonReceipt},
 		Deferred:  {ReasonReceipt},
 		Delivered: {ReasonReceipt},
