@@ -7,6 +7,7 @@ import (
 
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/journal"
 	"tocsin.dev/pkg/organisation"
 )
 
@@ -124,5 +125,50 @@ func TestAPersonInQuietHoursStaysPendingUntilTheyEnd(t *testing.T) {
 		if m.Jurisdiction != "US-CA" || m.EarliestStart == nil || m.EarliestStart.Before(time.Now().Add(time.Hour)) {
 			t.Errorf("person %d waits in %s until %v", m.Person, m.Jurisdiction, m.EarliestStart)
 		}
+	}
+}
+
+func TestADeadlineInTheNightIsKeptAndTheReasonRecorded(t *testing.T) {
+	r := newRig(t, testPeople(3), nil)
+	org, err := r.orgs.Get(testOrg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := time.Now().In(org.Location())
+	org.QuietHours = &organisation.QuietHours{From: here.Add(-time.Hour).Format("15:04"), To: here.Add(2 * time.Hour).Format("15:04")}
+	s, _ := r.start("one")
+	r.prepare()
+	r.openDuty(time.Now().Add(2 * time.Hour))
+	r.approveAndOrder("sms")
+	if tally := r.completed(30 * time.Second); tally.Told != 3 {
+		t.Fatalf("tally = %+v, want 3 told", tally)
+	}
+	a, err := s.answerProgress(t.Context(), event.ProgressQuestion{Org: testOrg, Case: testCase})
+	if err != nil || len(a.Orders) != 1 {
+		t.Fatalf("progress = %+v, %v", a, err)
+	}
+	if n := a.Orders[0].Reasons["sms"]["quiet_hours_overridden"]; n != 3 {
+		t.Errorf("%d were sent under the reason quiet_hours_overridden, want 3: %v", n, a.Orders[0].Reasons)
+	}
+}
+
+// openDuty says as the deadline service that people must be told by an instant.
+func (r *rig) openDuty(due time.Time) {
+	r.t.Helper()
+	j, err := journal.New(r.nats.Connect(r.t, event.Deadline), journal.Config{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c, err := j.Load(r.t.Context(), testOrg, testCase)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	e, err := event.New(event.NewID(), time.Now(), testOrg, testCase, event.Service(event.Deadline),
+		event.DutyOpened{Duty: event.Duty{ID: "d1", Rule: "r", Version: "1", Status: "applies", Hardness: "hard", Title: "Tell people", To: "People", ToKind: "people", Citation: "Art. 34", Due: &due}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := j.Append(r.t.Context(), testOrg, testCase, c.Seq, e); err != nil {
+		r.t.Fatal(err)
 	}
 }
