@@ -102,7 +102,9 @@ func (s *Service) answerWording(ctx context.Context, q event.WordingQuestion) (e
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.answer, refusal(v.err)
+	a := v.answer
+	a.SheetDigest = c.SheetDigest() // facts are the same for everybody: a changed one needs no new walk
+	return a, refusal(v.err)
 }
 
 // surveyOf returns the walk over exactly these words, this list and this state
@@ -113,7 +115,10 @@ func (s *Service) surveyOf(ctx context.Context, c *casefile.Case, asker event.Ac
 		return nil, err
 	}
 	head := headOf(c)
-	key := fmt.Sprintf("%s/%s %d %s %s %d %v", c.Org, c.Number, head.Revision, head.ScopeDigest, head.Texts, generation, c.Facts[factLanguageFallback].Value != "")
+	key := fmt.Sprintf("%s/%s %d %s %d %v", c.Org, c.Number, head.Revision, head.ScopeDigest, generation, c.Facts[factLanguageFallback].Value != "")
+	for _, t := range head.Texts {
+		key += " " + t.TextKey.String() + " " + t.Digest
+	}
 	s.surveys.mu.Lock()
 	defer s.surveys.mu.Unlock()
 	if v := s.surveys.all[key]; v != nil {

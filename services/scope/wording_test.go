@@ -96,6 +96,28 @@ func TestEveryMissingValueOfTheListIsNamedBeforeApproval(t *testing.T) {
 	}
 }
 
+func TestASurveyIsOfTheWordsAsTheyStand(t *testing.T) {
+	r := openRoom(t, bustest.Start(t), t.TempDir())
+	r.importPeople()
+	r.declare("2026-001", "crm.customers")
+	r.answered("2026-001")
+	for i, body := range []string{"Dear {{person.given_name}}", "Dear {{person.family_name}}", "Dear {{person.given_name}}"} {
+		r.write("2026-001", "en-GB", body)
+		a, err := r.survey("2026-001")
+		must(t, err)
+		c, err := r.journal.Load(t.Context(), tenant, "2026-001")
+		must(t, err)
+		for _, text := range a.Texts {
+			if text.Digest != c.Texts[text.TextKey].Digest {
+				t.Errorf("version %d: the survey is of other words", i+1)
+			}
+		}
+		if lacks := len(a.Missing) > 0; lacks != (i == 1) {
+			t.Errorf("version %d: missing %+v", i+1, a.Missing)
+		}
+	}
+}
+
 // peopleMeasured is how many people the benchmark has; TOCSIN_BENCH_PEOPLE changes it.
 func peopleMeasured() int {
 	if n, err := strconv.Atoi(os.Getenv("TOCSIN_BENCH_PEOPLE")); err == nil {
