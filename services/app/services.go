@@ -174,10 +174,14 @@ func (a *app) newIntake(b base) (runner, error) {
 }
 
 func (a *app) newScope(b base) (runner, error) {
+	root, err := a.InventoryRoot()
+	if err != nil {
+		return nil, err
+	}
 	s, err := scope.New(scope.Config{
 		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
 		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
-		KeyFile: a.key(a.Keys.Inventory, "inventory.key"),
+		Root: root,
 	})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/services/scope/inventory"
 )
 
 // Settings are what an operator may set, in a YAML file, by environment
@@ -72,8 +73,31 @@ type Keys struct {
 	// Inventory is scope's root key; Ledger is notice's key for raw receipts.
 	Inventory string `koanf:"inventory"`
 	Ledger    string `koanf:"ledger"`
+	// InventoryVault keeps scope's root keys in HashiCorp Vault instead of a file.
+	InventoryVault Vault `koanf:"inventory_vault"`
 	// Calendar signs the addresses of the iCalendar feeds.
 	Calendar string `koanf:"calendar"`
+}
+
+// Vault names a place for keys in the transit engine of HashiCorp Vault. Each
+// organisation has a key of its own whose name begins with Key.
+type Vault struct {
+	Address   string `koanf:"address"`
+	TokenFile string `koanf:"token_file"`
+	Key       string `koanf:"key"`
+}
+
+// InventoryRoot opens scope's root keys: in a vault if one is set, else in a
+// file, whose folder must exist.
+func (s *Settings) InventoryRoot() (inventory.Root, error) {
+	if v := s.Keys.InventoryVault; v != (Vault{}) {
+		root, err := inventory.OpenVaultRoot(inventory.Vault{Address: v.Address, TokenFile: v.TokenFile, Key: v.Key})
+		if err != nil {
+			return nil, fmt.Errorf("keys.inventory_vault: %w", err)
+		}
+		return root, nil
+	}
+	return inventory.OpenFileRoot(s.key(s.Keys.Inventory, "inventory.key"))
 }
 
 // SendGrid holds an account.

@@ -53,14 +53,10 @@ func (p *place) store(ctx context.Context) (s *inventory.Store, done func() erro
 	if url == "" {
 		url = "sqlite:" + filepath.Join(settings.DataDir, "scope.db")
 	}
-	keys := settings.Keys.Inventory
-	if keys == "" {
-		keys = filepath.Join(settings.DataDir, "keys", "inventory.key")
-	}
-	if err := os.MkdirAll(filepath.Dir(keys), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(settings.DataDir, "keys"), 0o700); err != nil {
 		return nil, nil, err
 	}
-	root, err := inventory.OpenFileRoot(keys)
+	root, err := settings.InventoryRoot()
 	if err != nil {
 		return nil, nil, err
 	}

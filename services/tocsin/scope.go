@@ -34,8 +34,13 @@ type incident struct {
 	Category   []string `help:"Only these categories (Fides keys or our codes)."`
 	Ring       string   `default:"in_system" enum:"proven,in_system,possible" help:"How certain the access is."`
 	Protection string   `default:"plain" enum:"plain,hashed,encrypted_key_safe,encrypted_key_lost" help:"State of the data."`
-	Retention  int      `help:"Promised retention in months, to count records kept too long."`
-	JSON       bool     `name:"json" help:"Print JSON."`
+	// The four conditions limit all datasets named.
+	Jurisdiction []string `help:"Only people who live there: ISO 3166 codes or unknown."`
+	Relation     []string `help:"Only people in one of these relations, such as customer."`
+	AgeClass     []string `help:"Only these age classes: adult, minor, unknown."`
+	Channel      []string `help:"Only people with one of these channels: email, sms, post."`
+	Retention    int      `help:"Promised retention in months, to count records kept too long."`
+	JSON         bool     `name:"json" help:"Print JSON."`
 }
 
 func (i *incident) exposures() ([]event.Exposure, error) {
@@ -51,9 +56,10 @@ func (i *incident) exposures() ([]event.Exposure, error) {
 	if protection == "plain" {
 		protection = ""
 	}
+	only := &event.Only{Jurisdictions: i.Jurisdiction, Relations: i.Relation, AgeClasses: i.AgeClass, Channels: i.Channel}
 	var all []event.Exposure
 	for _, d := range i.Dataset {
-		all = append(all, event.Exposure{Dataset: d, From: from, To: to, Categories: i.Category, Ring: i.Ring, Protection: protection})
+		all = append(all, event.Exposure{Dataset: d, From: from, To: to, Categories: i.Category, Ring: i.Ring, Protection: protection, Only: only})
 	}
 	return all, nil
 }
@@ -120,6 +126,9 @@ func (c *scopeSealCmd) Run(ctx context.Context) error {
 	}
 	if c.Statement == "" {
 		c.Statement = "cli " + strings.Join(append(append([]string{c.From, c.To, c.Ring, c.Protection}, c.Dataset...), c.Category...), " ")
+		if len(c.Jurisdiction)+len(c.Relation)+len(c.AgeClass)+len(c.Channel) > 0 {
+			c.Statement += fmt.Sprint(" only ", c.Jurisdiction, c.Relation, c.AgeClass, c.Channel)
+		}
 	}
 	return c.with(ctx, func(s *inventory.Store) error {
 		sealed, err := s.Seal(ctx, c.Organisation, c.Case, c.Statement, exposures, inventory.Policy{RetentionMonths: c.Retention})
