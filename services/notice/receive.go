@@ -34,8 +34,12 @@ type receiver struct {
 
 func newReceiver(s *Service) *receiver { return &receiver{s: s, in: make(chan *delivery, 512)} }
 
-// mostFacts bounds one transaction.
-const mostFacts = 4000
+const (
+	// mostFacts bounds one transaction.
+	mostFacts = 4000
+	// storeWithin bounds its time: providers hang up after 15 s and repeat.
+	storeWithin = 14 * time.Second
+)
 
 // take stores and applies one callback and returns when that is durable.
 func (r *receiver) take(ctx context.Context, d *delivery) error {
@@ -73,7 +77,7 @@ func (r *receiver) run(ctx context.Context) {
 // linger lets callbacks of single messages collect while many arrive: a
 // transaction for five costs as much as one for fifty.
 func (r *receiver) linger(ctx context.Context) {
-	t := time.NewTimer(3 * time.Millisecond)
+	t := time.NewTimer(6 * time.Millisecond)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -97,7 +101,9 @@ func (r *receiver) gather(first *delivery) []*delivery {
 }
 
 func (r *receiver) apply(ctx context.Context, all []*delivery) {
-	err := r.s.applyDeliveries(ctx, all)
+	limited, cancel := context.WithTimeout(ctx, storeWithin)
+	err := r.s.applyDeliveries(limited, all)
+	cancel()
 	verdict, facts := "applied", map[Channel]int{}
 	if err != nil {
 		verdict = "not_stored"

@@ -217,7 +217,9 @@ func (k *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	defer func() { _ = resp.Body.Close() }()
 	k.status, k.header = resp.StatusCode, resp.Header
 	// A short read leaves a body that does not decode; the caller then calls it in doubt.
-	k.body, _ = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	whole := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 1024), 1<<20)+bytes.MinRead))
+	_, _ = whole.ReadFrom(io.LimitReader(resp.Body, 1<<20))
+	k.body = whole.Bytes()
 	if resp.StatusCode >= 400 {
 		return nil, &base.TwilioRestError{Status: resp.StatusCode}
 	}
