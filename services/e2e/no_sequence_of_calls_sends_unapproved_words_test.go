@@ -69,7 +69,8 @@ func (c *caller) role(mostly string) string {
 func (c *caller) act() {
 	n, ctx, number := c.r.IntN(20), c.w.ctx, c.s.Number()
 	who := c.role([]string{"analyst", "analyst", "legal", "legal", "legal", "legal", "legal", "legal", "legal", "legal", "dpo"}[min(n, 10)])
-	api, what := c.w.Client("tidewater", who), ""
+	var what string
+	api := c.w.Client("tidewater", who)
 	switch {
 	case n == 0:
 		what = "rewrite"

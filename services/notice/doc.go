@@ -18,7 +18,7 @@
 //
 // Nothing leaves unless this package itself has verified the signed approval
 // over these words, this list and these channels, for every batch anew
-// (approval.go). A request is written down before it is made; if its answer is
+// (package approval, by gate.go). A request is written down before it is made; if its answer is
 // lost, its messages are in doubt and stay so until evidence settles them or
 // the organisation's policy does (state.go, doubt.go). Every person of the list
 // is counted exactly once, and that is checked while it runs.
