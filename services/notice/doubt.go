@@ -320,6 +320,13 @@ func (s *Service) decideDoubt(ctx context.Context, a *attempt, doubtful []messag
 
 // resend plans messages in doubt once more, marked as possible duplicates
 // under the same reference.
+//
+// After SIGKILL a request that was written down and never made looks the same
+// as one that was made and not answered, so up to one page of each worker is
+// marked although nobody got it. The mark stays even if the provider, asked,
+// knows none of them: SendGrid's logs lag behind what it accepted and only some
+// of a request are looked up, and Twilio's list is searched by words. A second
+// copy that says it may be one harms less than one that does not.
 func (l *ledger) resend(p *plan, a *attempt, people []person.Number, from State, why Reason, flags int) error {
 	if _, err := l.move(a.channel, people, from, Planned, why, set{onAttempt: a.id, flags: flagDuplicate | flags}); err != nil {
 		return err
