@@ -15,6 +15,7 @@ type chunkWriter struct {
 	out        *spill // rows of people by chunk
 	done       map[int64]bool
 	duplicates bitset
+	guarded    bitset // ordinals in the delivery's map, which is slow to ask
 	placer     placer
 	sorter     holdingSorter
 	top        int // chunks above are written
@@ -31,6 +32,10 @@ func (d *Delivery) writeChunks(ctx context.Context, w *writer, r *resolution, re
 	defer func() { err = errors.Join(err, c.out.close()) }()
 	for n := range r.after.pairs {
 		c.duplicates.add(n)
+	}
+	c.guarded = newBitset(d.rows)
+	for ordinal := range d.guarded {
+		c.guarded.add(ordinal)
 	}
 	if resumed {
 		if c.done, err = d.written(ctx, w.generation, segTable, 0); err != nil {
@@ -67,8 +72,8 @@ func (c *chunkWriter) distribute(b []byte) error {
 		}
 		c.buf = binary.LittleEndian.AppendUint16(c.buf[:0], uint16(number))
 		c.buf = append(c.buf, row...)
-		if g := c.d.guarded[ordinal]; g != 0 {
-			c.buf = appendGuardianTo(c.buf, g)
+		if c.guarded.has(ordinal) {
+			c.buf = appendGuardianTo(c.buf, c.d.guarded[ordinal])
 		}
 		if err := c.out.add(int(number>>16), c.buf); err != nil {
 			return err

@@ -136,19 +136,28 @@ func (w *indexWalk) fresh(q int, numbers []uint32) ([]entry, error) {
 	size := w.kind.entrySize()
 	all := make([]entry, 0, s.parts[q].size/size)
 	err := s.each(q, func(b []byte) error {
+		if numbers != nil {
+			w.giveNumbers(b, numbers)
+		}
 		for ; len(b) > 0; b = b[size:] {
-			e := w.kind.at(b)
-			if numbers != nil {
-				if e.number = numbers[e.number]; e.number == heldBack {
-					continue
-				}
+			if e := w.kind.at(b); numbers == nil || e.number != heldBack {
+				all = append(all, e)
 			}
-			all = append(all, e)
 		}
 		return nil
 	})
 	s.drop(q)
 	return all, err
+}
+
+// giveNumbers replaces the ordinals of packed entries, which are read only once,
+// by numbers. Each lookup misses the caches; a loop that does nothing else lets
+// the processor wait for many of them at once.
+func (w *indexWalk) giveNumbers(b []byte, numbers []uint32) {
+	size, at := w.kind.entrySize(), w.kind.hashSize()
+	for ; len(b) >= size; b = b[size:] {
+		binary.LittleEndian.PutUint32(b[at:at+4], numbers[binary.LittleEndian.Uint32(b[at:at+4])])
+	}
 }
 
 // keep writes the merged part q; changed says whether it differs from before.
