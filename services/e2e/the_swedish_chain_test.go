@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -36,6 +37,7 @@ func TestTheSwedishChainIsWhole(t *testing.T) {
 		t.Errorf("somebody who does not read Swedish approves it: HTTP %d", status)
 	}
 	seen := w.previews(s, len(people))
+	w.onTheCommandLine(s, seen[0])
 	w.must(s.Approve(w.ctx))
 	w.must(s.Order(w.ctx))
 	w.must(s.Await(w.ctx))
@@ -227,9 +229,34 @@ func (w *world) previews(s *demo.Story, people int) (seen []client.NoticePreview
 	return seen
 }
 
+// onTheCommandLine does what an automation would before an approval.
+func (w *world) onTheCommandLine(s *demo.Story, seen client.NoticePreview) {
+	w.t.Helper()
+	run := func(args ...string) ([]byte, int) {
+		return tocsin(w.t, append(args, "--case", s.Number(), "--server", w.running.URL, "--token", w.Secrets("vardag", "legal").Token)...)
+	}
+	out, code := run("wording", "check", "--json")
+	var check client.WordingCheck
+	if err := json.Unmarshal(out, &check); err != nil || code != 0 || check.Blocked || check.List.Checked != 32 {
+		w.t.Errorf("wording check ends with %d, %v: %.500s", code, err, out)
+	}
+	out, code = run("wording", "preview", "--person", fmt.Sprint(seen.Person), "--channel", seen.Sending, "--raw")
+	if code != 0 || string(out) != string(seen.Request) {
+		w.t.Errorf("wording preview --raw ends with %d and prints other bytes than the API: %.300s", code, out)
+	}
+	out, code = run("wording", "diff", "people/email/sv@1", "people/email/sv@latest")
+	if code != 0 || strings.Contains(string(out), "{+") || !strings.Contains(string(out), "Vad har hänt?") {
+		w.t.Errorf("wording diff of a version with itself ends with %d: %.300s", code, out)
+	}
+	if out, code = run("approval", "show"); code != 0 || !strings.Contains(string(out), "Nobody has approved") {
+		w.t.Errorf("approval show ends with %d: %s", code, out)
+	}
+}
+
 // shown is a message as its receiver sees it at the sandbox.
 type shown struct {
 	To, Subject, Text, HTML, Encoding, Channel, Notice string
+	At                                                 time.Time
 }
 
 func (w *world) messages(number string) []shown {
