@@ -297,13 +297,18 @@ func (p *player) tally(ctx context.Context) (client.Tally, bool, error) {
 	return res.JSON200.Tally, true, nil
 }
 
-// until asks again every 50 ms until done, or until the context ends.
+// errUnavailable means that the server asks to try again: a node is being
+// replaced, say.
+var errUnavailable = errors.New("unavailable for now")
+
+// until asks again every 50 ms until done, or until the context ends. It waits
+// out a server that is unavailable for now.
 func (p *player) until(ctx context.Context, what string, done func() (bool, error)) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		ok, err := done()
-		if ok || err != nil {
+		if ok || (err != nil && !errors.Is(err, errUnavailable)) {
 			return err
 		}
 		select {
@@ -336,6 +341,9 @@ func answered(res interface {
 	}
 	if ok() {
 		return nil
+	}
+	if code := res.StatusCode(); code == http.StatusBadGateway || code == http.StatusServiceUnavailable || code == http.StatusGatewayTimeout {
+		return fmt.Errorf("%w: %s: %.200s", errUnavailable, res.Status(), res.GetBody())
 	}
 	var problem struct{ Title, Detail, Code string }
 	if json.Unmarshal(res.GetBody(), &problem) == nil && (problem.Title != "" || problem.Detail != "") {
