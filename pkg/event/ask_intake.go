@@ -175,7 +175,7 @@ type RelatedAlert struct {
 // AlertSource is a configured sender and its heartbeat.
 type AlertSource struct {
 	ID string `json:"id"`
-	// Scheme is how it proves itself: "bearer", "basic", "standard-webhooks", "hmac" or "sns".
+	// Scheme is how it proves itself: "bearer", "basic", "standard-webhooks" or "hmac".
 	Scheme  string `json:"scheme"`
 	Mapping string `json:"mapping,omitempty"`
 	// LastAt is when its last authentic message came; nil if none ever did.

@@ -100,10 +100,11 @@ type ApprovalRefused struct {
 }
 
 // DoubtDecided is a person's decision about messages in doubt: they are sent
-// again, marked as possible duplicates, or they count as told.
+// again, marked as possible duplicates, they count as told, or the next channel
+// is used.
 type DoubtDecided struct {
 	Order string `json:"order"`
-	// Decision is "resend" or "accept".
+	// Decision is "resend", "accept" or "drop" (leave the channel for the next).
 	Decision string `json:"decision"`
 	// Notices are the ids of the messages; empty means all in doubt at that time.
 	Notices []string `json:"notices,omitempty"`
