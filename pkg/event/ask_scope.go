@@ -128,6 +128,10 @@ type ContactsQuestion struct {
 	Controller *string `json:"controller,omitempty"`
 	// Guardians allows numbers that are guardians of people on the list.
 	Guardians bool `json:"guardians,omitempty"`
+	// Earlier allows numbers of any earlier revision of the case as well, for
+	// corrections. Such people come with what this revision says was exposed of
+	// them, which is nothing for whoever is no longer on it.
+	Earlier bool `json:"earlier,omitempty"`
 	// Asker and Reason are set when a person looks at somebody's notice: scope
 	// then demands a role that may reveal people and names the person in its audit.
 	Asker  *Actor `json:"asker,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/services/notice/carrier"
 	"tocsin.dev/services/notice/print"
@@ -205,6 +206,9 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	if err != nil || c == nil {
 		return asked{}, err
 	}
+	if err := s.asPlanned(ctx, a, people); err != nil {
+		return asked{}, err
+	}
 	out := asked{complete: len(erased) == 0 && (a.channel == Email || len(some) == len(doubtful))}
 	var facts []fact
 	for _, to := range people {
@@ -230,6 +234,30 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	s.meters.changes(ctx, counts)
 	out.found = len(facts)
 	return out, err
+}
+
+// asPlanned lets people show what was planned to be said to them, which is what
+// the words of an attempt depend on, whatever the list shows by now.
+func (s *Service) asPlanned(ctx context.Context, a *attempt, people []recipient) error {
+	if a.channel != SMS {
+		return nil // only text messages are looked up by their words
+	}
+	numbers := make([]person.Number, len(people))
+	for i := range people {
+		numbers[i] = people[i].named.Number
+	}
+	rows, err := onChannel(ctx, s.store.db, a.campaign, a.channel, numbers)
+	if err != nil {
+		return err
+	}
+	planned := make(map[person.Number]category.Set, len(rows))
+	for _, m := range rows {
+		planned[m.person] = category.Set(m.exposed)
+	}
+	for _, to := range people {
+		to.named.Exposed = planned[to.named.Number]
+	}
+	return nil
 }
 
 // lookOnDisk settles a print file: it is there whole, or it was never written.

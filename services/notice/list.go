@@ -73,7 +73,7 @@ func (s *Service) listPlan(ctx context.Context, p *plan) error {
 		return err
 	}
 	l := &lister{s: s, p: p, token: token, shared: newSketch()}
-	for p.nextPlace < p.people || p.people == 0 {
+	for {
 		k, refusal, err := s.verified(ctx, p)
 		if err != nil {
 			return err
@@ -110,27 +110,32 @@ type lister struct {
 // page lists one page of people in one transaction; last is whether it ended the plan.
 func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 	p := l.p
-	from := p.nextPlace
-	people, erased, next, err := l.s.page(ctx, p, from, min(from+pageSize, p.people))
+	kind, from := k.order.Kind, p.nextPlace
+	page, err := l.look(ctx, kind)
 	if err != nil {
 		return false, err
 	}
-	if err := l.suspicious(k, people); err != nil {
+	if err := l.suspicious(k, page.people); err != nil {
 		return true, l.s.blockPlan(ctx, p, "anomaly", err.Error())
 	}
-	mark := l.s.secrets.marker(p.org, p.caseID, k.order.Kind, p.revision)
-	told, err := l.s.toldBefore(ctx, p, k.order.Kind, people)
-	if err != nil {
-		return false, err
+	mark := l.s.secrets.marker(p.org, p.caseID, kind, p.revision)
+	var rows []message
+	if kind == correction {
+		rows = l.correct(k, mark, page)
+		if from == 0 { // the list says how many there are, but it is not the list that is walked
+			p.people = 0
+		}
+		p.people += int64(len(rows))
+	} else {
+		rows = l.rows(k, mark, page)
 	}
-	rows := l.rows(k, mark, people, erased, told)
 	state := planListing
-	if next >= p.people {
+	if page.last {
 		state = planSending
 	}
 	no := int(from / pageSize)
 	counts, err := l.s.store.write(ctx, p.campaign, l.s.cfg.Now(), func(w *ledger) error {
-		if err := w.advance(p, l.token, next, state, w.now+l.s.cfg.Lease.Milliseconds()); err != nil {
+		if err := w.advance(p, l.token, page.next, state, w.now+l.s.cfg.Lease.Milliseconds()); err != nil {
 			return err
 		}
 		if err := w.take(p, rows, state == planSending); err != nil {
@@ -142,18 +147,18 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 		return false, err
 	}
 	l.s.meters.changes(ctx, counts)
-	p.nextPlace, p.state = next, state
-	return state == planSending, nil
+	p.nextPlace, p.state = page.next, state
+	return page.last, nil
 }
 
 // rows decides for every person of a page on which channel to begin, or why not at all.
-func (l *lister) rows(k *content, mark *marker, people []recipient, erased []person.Number, told map[person.Number]category.Set) []message {
-	rows := make([]message, 0, len(people)+len(erased))
+func (l *lister) rows(k *content, mark *marker, page listed) []message {
+	rows := make([]message, 0, len(page.people)+len(page.erased))
 	r := k.rule(l.s.cfg.MailDomains[l.p.org], l.s.serves)
-	for _, who := range people {
+	for _, who := range page.people {
 		m := message{person: who.named.Number, exposed: uint32(who.named.Exposed), place: packPlace(who.named.Jurisdiction)}
 		m.ladder, m.reason = k.ladder(r, who)
-		before, was := told[m.person]
+		before, was := page.told[m.person]
 		switch {
 		case m.reason == ReasonDeceased:
 			m.state = Excluded
@@ -170,7 +175,7 @@ func (l *lister) rows(k *content, mark *marker, people []recipient, erased []per
 		}
 		rows = append(rows, m)
 	}
-	for _, n := range erased {
+	for _, n := range page.erased {
 		rows = append(rows, message{person: n, state: Excluded, reason: ReasonErased})
 	}
 	return rows
@@ -183,7 +188,7 @@ func owed(kind string, told bool, before, now category.Set) bool {
 	switch kind {
 	case "supplement":
 		return told && now&^before != 0
-	case "correction":
+	case correction:
 		return told && before&^now != 0
 	}
 	return true // the campaign of first notices itself keeps people from being told again
@@ -295,16 +300,22 @@ func (s *Service) page(ctx context.Context, p *plan, from, to int64) (all []reci
 	if a.Next <= from || a.Next > to {
 		return nil, nil, 0, fmt.Errorf("scope answered places %d to %d with next %d", from, to, a.Next)
 	}
-	all, err = s.withGuardians(ctx, p, a.Contacts)
+	all, err = s.withGuardians(ctx, q, a.Contacts)
 	return all, a.Erased, a.Next, err
 }
 
-// people asks scope for people of a plan's list by number, in order.
+// people asks scope for people of a plan by number, in order.
 func (s *Service) people(ctx context.Context, p *plan, numbers []person.Number) (all []recipient, erased []person.Number, err error) {
+	c, err := s.campaign(ctx, p.campaign)
+	if err != nil {
+		return nil, nil, err
+	}
+	q := event.ContactsQuestion{Org: p.org, Case: p.caseID, Revision: p.revision, Order: p.order, Earlier: c.kind == correction}
 	var contacts []person.Contact
 	for len(numbers) > 0 {
 		n := min(len(numbers), event.MaxContacts)
-		a, err := s.contacts(ctx, event.ContactsQuestion{Org: p.org, Case: p.caseID, Revision: p.revision, Order: p.order, Numbers: numbers[:n]})
+		q.Numbers = numbers[:n]
+		a, err := s.contacts(ctx, q)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -313,7 +324,7 @@ func (s *Service) people(ctx context.Context, p *plan, numbers []person.Number) 
 		}
 		contacts, erased, numbers = append(contacts, a.Contacts...), append(erased, a.Erased...), numbers[a.Next:]
 	}
-	all, err = s.withGuardians(ctx, p, contacts)
+	all, err = s.withGuardians(ctx, q, contacts)
 	return all, erased, err
 }
 
@@ -323,8 +334,9 @@ func (s *Service) contacts(ctx context.Context, q event.ContactsQuestion) (event
 	return bus.Ask[event.ContactsQuestion, event.ContactsAnswer](ctx, s.cfg.Bus, event.AskContacts, q)
 }
 
-// withGuardians gives every minor with a guardian the guardian's address.
-func (s *Service) withGuardians(ctx context.Context, p *plan, contacts []person.Contact) ([]recipient, error) {
+// withGuardians gives every minor with a guardian the guardian's address; q is
+// the question that the contacts answer.
+func (s *Service) withGuardians(ctx context.Context, q event.ContactsQuestion, contacts []person.Contact) ([]recipient, error) {
 	all := make([]recipient, len(contacts))
 	var guardians []person.Number
 	for i := range contacts {
@@ -340,7 +352,8 @@ func (s *Service) withGuardians(ctx context.Context, p *plan, contacts []person.
 	slices.Sort(guardians)
 	guardians = slices.Compact(guardians)
 	found := map[person.Number]*person.Contact{}
-	a, err := s.contacts(ctx, event.ContactsQuestion{Org: p.org, Case: p.caseID, Revision: p.revision, Order: p.order, Numbers: guardians, Guardians: true})
+	q.Numbers, q.Guardians = guardians, true
+	a, err := s.contacts(ctx, q)
 	if err != nil {
 		return nil, err
 	}

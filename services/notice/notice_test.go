@@ -165,6 +165,62 @@ func TestLettersGoToWhoeverHasOnlyAnAddress(t *testing.T) {
 	}
 }
 
+func TestACorrectionReachesWhoeverWasToldInError(t *testing.T) {
+	people := testPeople(1200)
+	card, err := category.Parse("payment_card")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 { // told of a card that was not exposed
+		people[i].Exposed |= card
+	}
+	r := newRig(t, people, nil)
+	s, _ := r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	r.completed(60 * time.Second)
+	r.people.mu.Lock()
+	r.people.list = slices.Clone(people[:1195]) // five were never affected
+	for i := range 3 {
+		r.people.list[i].Exposed &^= card
+	}
+	r.people.gone = slices.Clone(people[1195:])
+	for i := range r.people.gone {
+		r.people.gone[i].Exposed = 0
+	}
+	r.people.mu.Unlock()
+	r.seal(2)
+	a := r.approval("email")
+	a.ID, a.Kind, a.Revision, a.ScopeDigest = "a2", "correction", 2, digestOf(2)
+	r.say("lex", r.sign(a))
+	o := order("o2", "email")
+	o.Approval, o.Kind, o.Revision, o.ScopeDigest = a.ID, "correction", 2, digestOf(2)
+	r.say("dora", o)
+	c := r.await("the correction", 60*time.Second, func(c *casefile.Case) bool {
+		o := c.Order("o2")
+		return o != nil && o.State == casefile.OrderCompleted
+	})
+	if tally := c.Order("o2").Tally; tally.People != 1200 || tally.Told != 8 || tally.Excluded != 1192 {
+		t.Errorf("tally = %+v, want 8 of 1,200 people corrected and the rest not owed one", tally)
+	}
+	if p := c.Order("o2").Planned; p == nil || p.People != 1200 {
+		t.Errorf("planned = %+v, want everybody who was told looked at", p)
+	}
+	told, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, State: "delivered", Limit: 1000, After: people[1194].Number})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for _, m := range told.Messages {
+		if m.Kind == "correction" {
+			got++
+		}
+	}
+	if got != 5 {
+		t.Errorf("%d of the five people who are off the list were told so", got)
+	}
+}
+
 func TestASupplementGoesOnlyToWhoeverIsOwedOne(t *testing.T) {
 	people := testPeople(40)
 	r := newRig(t, people[:38:38], nil)

@@ -179,8 +179,8 @@ var errLost = errors.New("the lease was taken over")
 
 // advance moves a planning job on; it fails with errLost under a newer token.
 func (l *ledger) advance(p *plan, token, next int64, state planState, leaseTill int64) error {
-	res, err := l.tx.ExecContext(l.ctx, `UPDATE plan SET next_place=$3, state=$4, lease_till=$5 WHERE id=$1 AND token=$2 AND state=$6`,
-		p.id, token, next, state, leaseTill, planListing)
+	res, err := l.tx.ExecContext(l.ctx, `UPDATE plan SET next_place=$3, state=$4, lease_till=$5, people=$7 WHERE id=$1 AND token=$2 AND state=$6`,
+		p.id, token, next, state, leaseTill, planListing, p.people)
 	if err != nil {
 		return fmt.Errorf("advance plan %d: %w", p.id, err)
 	}

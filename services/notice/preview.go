@@ -61,17 +61,26 @@ func (s *Service) answerLetter(ctx context.Context, q event.LetterQuestion) (eve
 
 // reveal asks scope for the person, which writes the asker and the reason to its audit.
 func (w *worker) reveal(ctx context.Context, q event.LetterQuestion) (to recipient, problem string, err error) {
-	a, err := w.s.contacts(ctx, event.ContactsQuestion{Org: q.Org, Case: q.Case, Revision: w.p.revision, Order: w.p.order,
-		Numbers: []person.Number{q.Person}, Asker: &q.Asker, Reason: q.Reason})
+	of := event.ContactsQuestion{Org: q.Org, Case: q.Case, Revision: w.p.revision, Order: w.p.order, Earlier: q.Kind == correction}
+	asking := of
+	asking.Numbers, asking.Asker, asking.Reason = []person.Number{q.Person}, &q.Asker, q.Reason
+	a, err := w.s.contacts(ctx, asking)
 	if err != nil {
 		return to, "", err
 	}
 	if len(a.Contacts) != 1 {
 		return to, "the person was erased since the list was sealed", nil
 	}
-	all, err := w.s.withGuardians(ctx, w.p, a.Contacts)
+	all, err := w.s.withGuardians(ctx, of, a.Contacts)
 	if err != nil {
 		return to, "", err
+	}
+	if q.Kind == correction {
+		told, err := w.s.toldBefore(ctx, w.p, q.Kind, all)
+		if err != nil {
+			return to, "", err
+		}
+		all[0].named.Exposed = told[q.Person] &^ all[0].named.Exposed
 	}
 	return all[0], "", nil
 }

@@ -65,6 +65,8 @@ type rig struct {
 type crowd struct {
 	mu   sync.Mutex
 	list []person.Contact
+	// gone are people of earlier lists, answered to corrections.
+	gone []person.Contact
 	// spoil may change an answer on its way.
 	spoil func(event.ContactsQuestion, *event.ContactsAnswer)
 }
@@ -204,11 +206,15 @@ func (c *crowd) answer(_ context.Context, q event.ContactsQuestion) (event.Conta
 	if len(q.Numbers) > 0 {
 		a.Next = int64(len(q.Numbers))
 		for _, n := range q.Numbers {
-			i, ok := slices.BinarySearchFunc(c.list, n, func(p person.Contact, n person.Number) int { return int(p.Number) - int(n) })
-			if !ok {
+			i, ok := slices.BinarySearchFunc(c.list, n, byNumber)
+			if ok {
+				a.Contacts = append(a.Contacts, c.list[i])
+				continue
+			}
+			if i, ok = slices.BinarySearchFunc(c.gone, n, byNumber); !ok || !q.Earlier {
 				return a, bus.Refuse("invalid", "person %d is not on the list", n)
 			}
-			a.Contacts = append(a.Contacts, c.list[i])
+			a.Contacts = append(a.Contacts, c.gone[i])
 		}
 	} else {
 		a.Contacts = slices.Clone(c.list[q.From:min(q.To, int64(len(c.list)))])
@@ -218,6 +224,8 @@ func (c *crowd) answer(_ context.Context, q event.ContactsQuestion) (event.Conta
 	}
 	return a, nil
 }
+
+func byNumber(p person.Contact, n person.Number) int { return int(p.Number) - int(n) }
 
 // start runs a replica of notice until the test ends or stop is called.
 func (r *rig) start(replica string) (s *Service, stop func()) {

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/notice/carrier"
@@ -205,6 +206,9 @@ func (w *worker) prepare(ctx context.Context, k *content, rows []message) ([]let
 
 func (w *worker) letter(k *content, mark *marker, row *message, to recipient) (l letter, err error) {
 	n := row.person
+	if k.order.Kind == correction && !corrected(to.named, category.Set(row.exposed)) {
+		return l, block("record_mismatch", "the list shows again what person %d was told in error", n)
+	}
 	if mark.bind(n, to.reach, to.named) != row.bind || uint32(to.named.Exposed) != row.exposed {
 		return l, block("record_mismatch", "the contact record of person %d is not the one that was planned", n)
 	}

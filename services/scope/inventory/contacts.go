@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
 )
@@ -279,7 +281,13 @@ func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.C
 	if err != nil {
 		return answer, fmt.Errorf("revision %d of case %s/%s: %w", q.Revision, q.Org, q.Case, err)
 	}
-	numbers, err := l.asked(q)
+	on := l.union
+	if q.Earlier {
+		if on, err = s.everListed(ctx, q, l); err != nil {
+			return answer, err
+		}
+	}
+	numbers, err := l.asked(q, on)
 	if err != nil {
 		return answer, err
 	}
@@ -296,26 +304,78 @@ func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.C
 			return err
 		}
 		if q.Guardians {
-			if err := p.guards(ctx, numbers, l.union); err != nil {
+			if err := p.guards(ctx, numbers, on); err != nil {
 				return err
 			}
 		}
 		answer.Contacts = make([]person.Contact, 0, len(numbers))
 		n, err := p.contacts(ctx, numbers, &answer)
 		answer.Next += int64(n)
-		return err
+		if err != nil {
+			return err
+		}
+		return p.exposed(ctx, l, answer.Contacts, q.Earlier)
 	})
 	if err != nil {
 		return event.ContactsAnswer{}, fmt.Errorf("contacts of case %s/%s: %w", q.Org, q.Case, err)
-	}
-	for i := range answer.Contacts {
-		answer.Contacts[i].Exposed = l.exposedOf(uint32(answer.Contacts[i].Number))
 	}
 	// Told before it is handed out: an answer without its audit must not exist.
 	if err := s.audit(ctx, q.Org, told(q, answer)); err != nil {
 		return event.ContactsAnswer{}, err
 	}
 	return answer, nil
+}
+
+// everListed returns everybody who is on a list or was on an earlier one of the case.
+func (s *Store) everListed(ctx context.Context, q event.ContactsQuestion, l *list) (*roaring.Bitmap, error) {
+	all := l.union.Clone()
+	for revision := q.Revision - 1; revision > 0; revision-- {
+		earlier, err := s.list(ctx, q.Org, q.Case, revision)
+		if err != nil {
+			return nil, err
+		}
+		all.Or(earlier.union)
+	}
+	return all, nil
+}
+
+// exposed fills in what a list says was exposed of the contacts. Of people of
+// earlier lists, one who has been found to be the same person as another since
+// counts as that other.
+func (p *people) exposed(ctx context.Context, l *list, contacts []person.Contact, earlier bool) error {
+	for i := range contacts {
+		c := &contacts[i]
+		number := uint32(c.Number)
+		if earlier && !l.union.Contains(number) {
+			same, err := p.standsFor(ctx, number)
+			if err != nil {
+				return err
+			}
+			number = same
+		}
+		c.Exposed = l.exposedOf(number)
+	}
+	return nil
+}
+
+// standsFor returns the person whom a number was found to be a duplicate of, or
+// the number itself.
+func (p *people) standsFor(ctx context.Context, number uint32) (uint32, error) {
+	chunk := number >> 16
+	body, err := readSegment(ctx, p.q, p.head, segAliases, 0, int64(chunk))
+	if err != nil {
+		return 0, err
+	}
+	same := number
+	err = eachAlias(body, func(low uint16, target uint32, _ uint8) {
+		if low == uint16(number) {
+			same = target
+		}
+	})
+	if err != nil {
+		return 0, segmentError(segAliases, 0, int64(chunk), err)
+	}
+	return same, nil
 }
 
 // told is the audit of an answer: to the sender, or to a person who looks at
@@ -341,8 +401,8 @@ func onBehalf(controller *string) string {
 }
 
 // asked returns the numbers a question is about, ascending, after checking that
-// they may be asked for.
-func (l *list) asked(q event.ContactsQuestion) ([]uint32, error) {
+// they may be asked for: on is who may be asked for by number.
+func (l *list) asked(q event.ContactsQuestion, on *roaring.Bitmap) ([]uint32, error) {
 	if len(q.Numbers) == 0 {
 		people := int64(l.union.GetCardinality())
 		if q.From < 0 || q.To < q.From || q.To-q.From > event.MaxContacts {
@@ -370,7 +430,7 @@ func (l *list) asked(q event.ContactsQuestion) ([]uint32, error) {
 	numbers := make([]uint32, len(q.Numbers))
 	for i, n := range q.Numbers {
 		numbers[i] = uint32(n)
-		if !q.Guardians && !l.union.Contains(uint32(n)) {
+		if !q.Guardians && !on.Contains(uint32(n)) {
 			return nil, fmt.Errorf("%w: number %d, revision %d of case %s/%s", ErrNotOnList, n, q.Revision, q.Org, q.Case)
 		}
 	}

@@ -133,3 +133,48 @@ func TestPeopleCountWhereTheyLivedAtTheTimeOfTheBreach(t *testing.T) {
 		}
 	}
 }
+
+func TestACorrectionFindsPeopleWhoAreOnTheListNoMore(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		ctx := t.Context()
+		s := openStore(t, db)
+		mustImport(t, s, "vardag", []Source{oneDataset(), Text("one.csv",
+			"person,given_name,family_name,email,country,dataset\n1,Anna,Ek,anna@example.test,SE,a\n2,Bo,Alm,bo@example.test,NO,a\n", Mapping{})})
+		mustImport(t, s, "vardag", []Source{Text("two.csv", "person,given_name,family_name,phone,country,dataset\n3,Anna,Ek,+46701740605,SE,a\n", Mapping{})})
+		all, swedes := everybody(), everybody()
+		swedes[0].Only = &event.Only{Jurisdictions: []string{"SE"}}
+		if sealed, err := s.Seal(ctx, "vardag", "c", "one", all, Policy{}); err != nil || sealed.People != 3 {
+			t.Fatalf("sealed %d, %v", sealed.People, err)
+		}
+		// The third number turns out to be Anna, and Norwegians were never affected.
+		mustImport(t, s, "vardag", []Source{Text("three.csv", "person,given_name,family_name,email\n3,Anna,Ek,anna@example.test\n", Mapping{})})
+		if sealed, err := s.Seal(ctx, "vardag", "c", "two", swedes, Policy{}); err != nil || sealed.People != 1 {
+			t.Fatalf("sealed %d, %v", sealed.People, err)
+		}
+		first, err := s.Contacts(ctx, event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 2}
+		for _, c := range first.Contacts {
+			q.Numbers = append(q.Numbers, c.Number)
+		}
+		if _, err := s.Contacts(ctx, q); !errors.Is(err, ErrNotOnList) {
+			t.Errorf("people of an earlier list were answered without being asked for as such: %v", err)
+		}
+		q.Earlier = true
+		a, err := s.Contacts(ctx, q)
+		if err != nil || len(a.Contacts) != 3 {
+			t.Fatalf("%d contacts, %v", len(a.Contacts), err)
+		}
+		for i, c := range a.Contacts {
+			if bo := c.GivenName.Reveal() == "Bo"; bo != (c.Exposed == 0) {
+				t.Errorf("contact %d of 3 shows %v as exposed; only Bo is off the list, the others are Anna", i, c.Exposed)
+			}
+		}
+		q.Numbers = []person.Number{4711}
+		if _, err := s.Contacts(ctx, q); !errors.Is(err, ErrNotOnList) {
+			t.Errorf("somebody who never was on a list: %v", err)
+		}
+	})
+}
