@@ -168,6 +168,9 @@ func journalDuty(d *law.Duty) event.Duty {
 	if d.Suspended != nil {
 		out.Suspended = d.Suspended.By
 	}
+	if x := d.Channels.Substitute; x != nil {
+		out.Substitute = &event.Substitute{PeopleOver: int64(x.PeopleOver), CostOver: x.CostOver, If: x.If, Parts: x.Parts}
+	}
 	for _, r := range d.Readings {
 		out.Readings = append(out.Readings, event.Reading{ID: r.ID, Due: r.Due.UTC(), Reason: r.Reason, Primary: r.Primary})
 	}

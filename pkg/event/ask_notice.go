@@ -176,9 +176,27 @@ type ReportQuestion struct {
 // ReportAnswer breaks the people of each kind of notice down.
 type ReportAnswer struct {
 	Lines []ReportLine `json:"lines"`
-	// Substitute says where so many people cannot be reached that telling the
-	// public instead should be considered, by jurisdiction.
+	// Duties says for every duty to tell people how many it concerns and what
+	// became of them, from the first notices.
+	Duties []DutyReport `json:"duties,omitempty"`
+	// Substitute says where people cannot be reached, or where a law lets the
+	// public be told instead, with the numbers that law asks for; most
+	// unreachable people first.
 	Substitute []SubstituteProposal `json:"substitute,omitempty"`
+}
+
+// DutyReport counts the people whom one duty concerns. They add up: People is
+// the sum of the others.
+type DutyReport struct {
+	Duty         string `json:"duty"`
+	Title        string `json:"title"`
+	Jurisdiction string `json:"jurisdiction,omitempty"`
+	People       int64  `json:"people"`
+	Told         int64  `json:"told"`
+	Pending      int64  `json:"pending"`
+	InDoubt      int64  `json:"in_doubt"`
+	Unreachable  int64  `json:"unreachable"`
+	Excluded     int64  `json:"excluded"`
 }
 
 // ReportLine counts the messages of one kind, channel, jurisdiction and state.
@@ -192,11 +210,25 @@ type ReportLine struct {
 	People       int64  `json:"people"`
 }
 
-// SubstituteProposal is the number the law asks for when people cannot be reached.
+// SubstituteProposal holds the numbers that decide whether telling the public
+// may stand in for telling each person under one duty.
 type SubstituteProposal struct {
+	// Duty, Title and Citation name the duty; they are empty for people under no
+	// duty that names a substitute.
+	Duty         string `json:"duty,omitempty"`
+	Title        string `json:"title,omitempty"`
+	Citation     string `json:"citation,omitempty"`
 	Jurisdiction string `json:"jurisdiction"`
 	Unreachable  int64  `json:"unreachable"`
 	People       int64  `json:"people"`
+	// PeopleOver, CostOver and If are the law's own conditions, as in Substitute.
+	PeopleOver int64  `json:"people_over,omitempty"`
+	CostOver   string `json:"cost_over,omitempty"`
+	If         string `json:"if,omitempty"`
+	// Exceeded is whether People is over PeopleOver.
+	Exceeded bool `json:"exceeded,omitempty"`
+	// Parts is what the public notice consists of.
+	Parts []string `json:"parts,omitempty"`
 }
 
 // ForecastQuestion asks whether a sending ends before the deadline. Zero

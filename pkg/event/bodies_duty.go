@@ -44,10 +44,12 @@ type Duty struct {
 	// Assumed are unknown facts that were taken towards the duty.
 	Assumed []string `json:"assumed,omitempty"`
 	// Required and Forbidden are the content words a notice must and must not carry.
-	Required   []string  `json:"required,omitempty"`
-	Forbidden  []string  `json:"forbidden,omitempty"`
-	Readings   []Reading `json:"readings,omitempty"`
-	Derivation []Step    `json:"derivation,omitempty"`
+	Required  []string `json:"required,omitempty"`
+	Forbidden []string `json:"forbidden,omitempty"`
+	// Substitute is what may stand in for telling each person; nil if the rule names nothing.
+	Substitute *Substitute `json:"substitute,omitempty"`
+	Readings   []Reading   `json:"readings,omitempty"`
+	Derivation []Step      `json:"derivation,omitempty"`
 	// Doubts are what the rule record itself is unsure of.
 	Doubts     []string `json:"doubts,omitempty"`
 	Confidence string   `json:"confidence,omitempty"`
@@ -59,6 +61,18 @@ type Reading struct {
 	Due     time.Time `json:"due"`
 	Reason  string    `json:"reason"`
 	Primary bool      `json:"primary,omitempty"`
+}
+
+// Substitute says when notice to each person may be replaced, and by what. The
+// conditions stand beside each other: each alone opens the way.
+type Substitute struct {
+	// PeopleOver is a number of affected people, CostOver a cost such as "USD 250000".
+	PeopleOver int64  `json:"people_over,omitempty"`
+	CostOver   string `json:"cost_over,omitempty"`
+	// If is a condition in words, such as "contact data are missing".
+	If string `json:"if,omitempty"`
+	// Parts is what the public notice consists of.
+	Parts []string `json:"parts,omitempty"`
 }
 
 // Step is one step of a derivation: fact, anchor, rule, period, calendar,

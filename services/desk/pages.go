@@ -110,6 +110,7 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("POST /cases/{number}/doubts", s.doSettle)
 	signedIn("GET /cases/{number}/report", s.pageReport)
 	signedIn("GET /cases/{number}/report.csv", s.reportCSV)
+	signedIn("GET /cases/{number}/unreached.csv", s.unreachedCSV)
 	signedIn("GET /deadlines", s.pageDeadlines)
 	signedIn("GET /dead-letters", s.pageDead)
 	signedIn("POST /dead-letters/{seq}/retry", s.doRetryDead)

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"net/http"
 	"strconv"
+	"time"
 
 	"tocsin.dev/pkg/event"
 )
@@ -76,13 +77,46 @@ func (s *Service) reportCSV(w http.ResponseWriter, r *http.Request, u User) erro
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", `attachment; filename="report-`+number+`.csv"`)
-	out := csv.NewWriter(w)
+	out := csvTo(w, "report-"+number)
 	lines := [][]string{{"notice", "channel", "place", "state", "reason", "people"}}
 	for _, l := range report.Lines {
 		lines = append(lines, []string{l.Kind, l.Channel, l.Jurisdiction, l.State, l.Reason, strconv.FormatInt(l.People, 10)})
 	}
 	_ = out.WriteAll(lines) // the reader is gone if this fails
 	return nil
+}
+
+// csvTo begins a CSV file of the given name, without its ending.
+func csvTo(w http.ResponseWriter, name string) *csv.Writer {
+	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
+	return csv.NewWriter(w)
+}
+
+// unreachedCSV streams the people whom no channel reached, a page at a time.
+// They are numbers here as everywhere; who they are is asked of scope.
+func (s *Service) unreachedCSV(w http.ResponseWriter, r *http.Request, u User) error {
+	number := r.PathValue("number")
+	f := MessageFilter{State: "unreachable", Limit: 1000}
+	page, next, err := s.Messages(r.Context(), u, number, f)
+	if err != nil {
+		return err
+	}
+	out := csvTo(w, "unreached-"+number)
+	_ = out.Write([]string{"person", "notice", "place", "reason", "since_utc"})
+	for {
+		for _, m := range page {
+			_ = out.Write([]string{strconv.FormatInt(int64(m.Person), 10), m.Kind, m.Jurisdiction, m.Reason, m.At.UTC().Format(time.RFC3339)})
+		}
+		out.Flush()
+		if next == "" || out.Error() != nil { // the reader is gone if writing fails
+			return nil
+		}
+		f.After = next
+		if page, next, err = s.Messages(r.Context(), u, number, f); err != nil {
+			// The answer has begun: only a broken transfer can tell that it is not whole.
+			s.cfg.Log.ErrorContext(r.Context(), "a list of unreached people broke off", "case", number, "error", err)
+			panic(http.ErrAbortHandler)
+		}
+	}
 }

@@ -139,38 +139,3 @@ func (l *ledger) settleAs(p *plan, at *attempt, some []message, from State, deci
 	}
 	return l.resend(p, at, people, from, ReasonOperatorResend, flagOperator)
 }
-
-// answerReport answers event.AskReport from the ledger.
-func (s *Service) answerReport(ctx context.Context, q event.ReportQuestion) (a event.ReportAnswer, err error) {
-	rows, err := s.store.db.QueryContext(ctx, `SELECT c.kind, m.channel, m.place, m.state, m.reason, COUNT(*) FROM campaign c JOIN message m ON m.campaign=c.id
-		WHERE c.org=$1 AND c.case_id=$2 GROUP BY c.kind, m.channel, m.place, m.state, m.reason ORDER BY c.kind, m.channel, m.place, m.state, m.reason`, q.Org, q.Case)
-	if err != nil {
-		return a, fmt.Errorf("report: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	a.Lines = []event.ReportLine{}
-	people, lost := map[string]int64{}, map[string]int64{}
-	for rows.Next() {
-		var ch Channel
-		var st State
-		var why Reason
-		var place int64
-		var l event.ReportLine
-		if err := rows.Scan(&l.Kind, &ch, &place, &st, &why, &l.People); err != nil {
-			return a, fmt.Errorf("report: %w", err)
-		}
-		l.Channel, l.Jurisdiction, l.State, l.Reason = ch.String(), unpackPlace(place), st.String(), why.String()
-		a.Lines = append(a.Lines, l)
-		if st.Counts() != NotCounted {
-			people[l.Jurisdiction] += l.People
-		}
-		if st == Unreachable {
-			lost[l.Jurisdiction] += l.People
-		}
-	}
-	for place, n := range lost {
-		a.Substitute = append(a.Substitute, event.SubstituteProposal{Jurisdiction: place, Unreachable: n, People: people[place]})
-	}
-	slices.SortFunc(a.Substitute, func(x, y event.SubstituteProposal) int { return int(y.Unreachable - x.Unreachable) })
-	return a, rows.Err()
-}

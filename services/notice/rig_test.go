@@ -275,10 +275,16 @@ func (r *rig) Write(p []byte) (int, error) {
 // say appends events to the case as a person of the desk.
 func (r *rig) say(who string, bodies ...event.Body) {
 	r.t.Helper()
+	r.sayIn(r.desk, who, bodies...)
+}
+
+// sayIn appends what a service may say, on its own connection.
+func (r *rig) sayIn(j *journal.Journal, who string, bodies ...event.Body) {
+	r.t.Helper()
 	ctx := r.t.Context()
 	for _, b := range bodies {
 		var seq uint64
-		if c, err := r.desk.Load(ctx, testOrg, testCase); err == nil {
+		if c, err := j.Load(ctx, testOrg, testCase); err == nil {
 			seq = c.Seq
 		}
 		for {
@@ -286,7 +292,7 @@ func (r *rig) say(who string, bodies ...event.Body) {
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			_, err = r.desk.Append(ctx, testOrg, testCase, seq, e)
+			_, err = j.Append(ctx, testOrg, testCase, seq, e)
 			if errors.Is(err, journal.ErrConflict) {
 				c, err := r.desk.Load(ctx, testOrg, testCase)
 				if err != nil {

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"strconv"
+	"time"
 
 	"tocsin.dev/services/desk/api/client"
 )
@@ -121,13 +124,50 @@ func (c *noticeSettleCmd) Run(ctx context.Context) error {
 	})
 }
 
-type noticeReportCmd struct{ ofCase }
+type noticeReportCmd struct {
+	ofCase
+	Unreached bool `help:"Print the people whom no channel reached instead, as CSV."`
+}
 
 // Run prints the report.
 func (c *noticeReportCmd) Run(ctx context.Context) error {
+	if c.Unreached {
+		return c.unreached(ctx)
+	}
 	return c.ask(ctx, "report", func(api *client.ClientWithResponses) (*http.Response, error) {
 		return api.GetReport(ctx, c.Case)
 	})
+}
+
+// unreached prints people a page at a time.
+func (c *noticeReportCmd) unreached(ctx context.Context) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	out := csv.NewWriter(os.Stdout)
+	_ = out.Write([]string{"person", "notice", "place", "reason", "since_utc"})
+	state, limit := "unreachable", 1000
+	for q := (client.ListMessagesParams{State: &state, Limit: &limit}); ; {
+		page, err := api.ListMessagesWithResponse(ctx, c.Case, &q)
+		if err != nil {
+			return err
+		}
+		if page.JSON200 == nil {
+			return c.show("messages", page.StatusCode(), page.Body)
+		}
+		for _, m := range page.JSON200.Messages {
+			_ = out.Write([]string{strconv.FormatInt(int64(m.Person), 10), m.Kind, m.Jurisdiction, m.Reason, m.At.UTC().Format(time.RFC3339)})
+		}
+		out.Flush()
+		if err := out.Error(); err != nil {
+			return err
+		}
+		if page.JSON200.Next == "" {
+			return nil
+		}
+		q.Cursor = &page.JSON200.Next
+	}
 }
 
 type noticeForecastCmd struct{ ofCase }
