@@ -256,6 +256,9 @@ type ForecastAnswer struct {
 	P90 time.Time `json:"p90"`
 	// Seconds is the median duration.
 	Seconds float64 `json:"seconds"`
+	// ApprovalSeconds is how long it was taken to last until the words are
+	// approved; 0 if they are.
+	ApprovalSeconds float64 `json:"approval_seconds,omitempty"`
 	// Due is the earliest due instant of an open duty to people, if any.
 	Due *time.Time `json:"due,omitempty"`
 	// InTime is the share of outcomes that end before Due, 0 to 1.

@@ -117,6 +117,9 @@ type Approval struct {
 	OnePerson bool `yaml:"one_person,omitempty" json:"one_person,omitempty"`
 	// ValidHours is how long an approval stands; the default is 72.
 	ValidHours int `yaml:"valid_hours,omitempty" json:"valid_hours,omitempty"`
+	// LeadHours is how long an approval usually takes once the texts are
+	// written, for forecasts; 0 means that it is not known.
+	LeadHours int `yaml:"lead_hours,omitempty" json:"lead_hours,omitempty"`
 }
 
 // Location returns the organisation's zone. Load has checked that it exists.

@@ -35,6 +35,20 @@ func (q *QuietHours) Until(t time.Time) (end time.Time, quiet bool) {
 	return end, true
 }
 
+// Next returns the next instant after t at which the quiet begins, by the clock
+// of t's own location.
+func (q *QuietHours) Next(t time.Time) time.Time {
+	from, err := clock(q.From)
+	if err != nil {
+		return t.AddDate(1, 0, 0) // Load has refused such a file
+	}
+	next := time.Date(t.Year(), t.Month(), t.Day(), from/60, from%60, 0, 0, t.Location())
+	if !next.After(t) {
+		next = time.Date(t.Year(), t.Month(), t.Day()+1, from/60, from%60, 0, 0, t.Location())
+	}
+	return next
+}
+
 // clock reads "HH:MM" as minutes since midnight.
 func clock(s string) (int, error) {
 	t, err := time.Parse("15:04", s)

@@ -7,13 +7,8 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/bus"
-	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
-	"tocsin.dev/pkg/person"
 )
-
-// ordinary is nobody: a contact of common length, for measuring texts.
-var ordinary = &person.Contact{Number: 1, GivenName: "Katarina", FamilyName: "Andersson", AgeClass: person.AgeAdult, Exposed: category.Set(0b1101)}
 
 // answerDoubts answers event.AskDoubts: every request in doubt with both risks.
 func (s *Service) answerDoubts(ctx context.Context, q event.DoubtsQuestion) (a event.DoubtsAnswer, err error) {

@@ -1,10 +1,16 @@
 package notice
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/pkg/person"
 )
 
 func TestAForecastNamesTheLatestApprovalAndTheCheapestChange(t *testing.T) {
@@ -24,6 +30,88 @@ func TestAForecastNamesTheLatestApprovalAndTheCheapestChange(t *testing.T) {
 	due = start.Add(40 * time.Hour)
 	if a = o.answer(); a.InTime < 0.99 || a.Cheapest != "" {
 		t.Errorf("with 40 h: in time %v, cheapest %q; want always and nothing", a.InTime, a.Cheapest)
+	}
+}
+
+func TestAForecastRestsAtNightUnlessTheDeadlineWouldPass(t *testing.T) {
+	london, err := time.LoadLocation("Europe/London")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
+	night := &organisation.QuietHours{From: "21:00", To: "08:00"}
+	o := outlook{start: start, people: 360_000, legs: []leg{{channel: SMS, people: 360_000, rate: 20, parts: 1, quiet: night, zone: london}}}
+	// Five hours of work: three in the evening, eleven of rest, two in the morning.
+	if got, want := o.answer().P50, start.Add(16*time.Hour); got.Sub(want).Abs() > time.Minute {
+		t.Errorf("ends at %v, want %v", got, want)
+	}
+	due := start.Add(14 * time.Hour) // 08:00, when the rest ends: too late by an hour
+	o.due = &due
+	if got, want := o.answer().P50, start.Add(5*time.Hour); got.Sub(want).Abs() > time.Minute {
+		t.Errorf("with a deadline in the morning ends at %v, want %v", got, want)
+	}
+}
+
+func TestTheCheapestChangeIsNamedFirst(t *testing.T) {
+	start := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+	due := start.Add(3 * time.Hour)
+	base := outlook{start: start, due: &due, people: 100_000, legs: []leg{{channel: SMS, people: 100_000, rate: 10, parts: 1}}}
+	for name, x := range map[string]struct {
+		change func(*outlook)
+		want   string
+	}{
+		"the approval takes too long":        {func(o *outlook) { o.approval = 4 * time.Hour; o.legs[0].rate = 20 }, "approve sooner: within 1h37m0s"},
+		"somewhat too slow":                  {func(o *outlook) { o.legs[0].rate = 8 }, "raise the rate of sms from 8 to 10 "},
+		"far too slow, with another channel": {func(o *outlook) { o.legs[0].rate = 1; o.spare = []leg{{channel: Email, people: 95_000, rate: 1000}} }, "order email besides: it reaches 95000"},
+		"far too slow, and nothing else":     {func(o *outlook) { o.legs[0].rate = 1 }, "raise the rate of sms from 1 to 10 "},
+		"hopeless":                           {func(o *outlook) { o.legs[0].rate = 0.01 }, "no single change makes it; sms"},
+		"the due instant has passed":         {func(o *outlook) { past := start.Add(-time.Hour); o.due = &past }, "nothing: the due instant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := base
+			o.legs = slices.Clone(base.legs)
+			x.change(&o)
+			if got := o.answer().Cheapest; !strings.HasPrefix(got, x.want) {
+				t.Errorf("cheapest = %q, want %q…", got, x.want)
+			}
+		})
+	}
+}
+
+func TestAForecastCountsWhatComesBeforeTheFirstMessage(t *testing.T) {
+	o := outlook{approval: time.Hour, cooling: time.Minute, canary: 10 * time.Minute, people: 500, unlisted: 500, listing: 100}
+	if got := o.begins(); got != 3600+60+5 {
+		t.Errorf("begins after %v s, want 3665: one page waits for no canary", got)
+	}
+	o.people = 5000
+	if got := o.begins(); got != 3600+60+600+5 {
+		t.Errorf("begins after %v s, want 4265", got)
+	}
+}
+
+func TestAForecastLearnsFromEarlierSendings(t *testing.T) {
+	people := testPeople(3000)
+	for i := range 300 { // one in ten bounces
+		people[10*i].Email = person.Email(fmt.Sprintf("bounce-%d@people.example", i))
+	}
+	r := newRig(t, people, func(c *Config) { c.Rates = map[string]float64{"sendgrid": 2000}; c.MaxFailed = 1 })
+	s, _ := r.start("one")
+	r.prepare()
+	before, err := s.answerForecast(t.Context(), event.ForecastQuestion{Org: testOrg, Case: testCase})
+	if err != nil || before.ApprovalSeconds != assumedApproval.Seconds() || !slices.Contains(before.Assumed, "2 % of the messages by email fail") {
+		t.Errorf("before: approval in %v s, assumed %q, %v", before.ApprovalSeconds, before.Assumed, err)
+	}
+	r.approveAndOrder("email", "sms")
+	r.completed(60 * time.Second)
+	f := &foresight{s: s, c: &casefile.Case{Org: testOrg}}
+	if share, err := f.fails(t.Context(), Email); err != nil || share < 0.099 || share > 0.101 {
+		t.Errorf("%v of the emails are expected to fail, %v; 300 of 3,000 bounced", share, err)
+	}
+	if rate, err := f.measured(t.Context(), Email, 0); err != nil || rate < 1000 || rate > 4000 {
+		t.Errorf("%v emails a second were measured, %v; the limit is 2,000", rate, err)
+	}
+	if len(f.assumed) != 0 {
+		t.Errorf("still assumed: %q", f.assumed)
 	}
 }
 

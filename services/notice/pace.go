@@ -26,6 +26,10 @@ func providerOf(ch Channel) string {
 // stopped order must not hold what others could use.
 const longestWait = 2 * time.Second
 
+// burst is how much unused time a bucket keeps: a worker that comes to its turn
+// late makes up for it, and no more than this much ever leaves at once besides.
+const burst = time.Second
+
 // reserve takes room for n messages from the token bucket of a sender. Buckets
 // are rows of the store, so all replicas share them. It returns 0 if the batch
 // may be sent now, or how long to wait before asking again.
@@ -62,7 +66,8 @@ func (s *Service) reserve(ctx context.Context, account string, from organisation
 		if _, err := tx.ExecContext(ctx, `INSERT INTO bucket (name, next_at) VALUES ($1, 0) ON CONFLICT DO NOTHING`, name); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `UPDATE bucket SET next_at = (CASE WHEN next_at > $2 - 100000 THEN next_at ELSE $2 - 100000 END) + $3 WHERE name=$1 AND next_at <= $2`, name, now, cost)
+		res, err := tx.ExecContext(ctx, `UPDATE bucket SET next_at = (CASE WHEN next_at > $4 THEN next_at ELSE $4 END) + $3 WHERE name=$1 AND next_at <= $2`,
+			name, now, cost, now-burst.Microseconds())
 		if err != nil {
 			return err
 		}

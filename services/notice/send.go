@@ -24,8 +24,16 @@ func (s *Service) work(ctx context.Context, p *plan, c *chunk) (due time.Time, e
 		return due, err
 	}
 	w := &worker{s: s, p: p, c: c, most: pageSize}
-	for {
+	for naps := 0; ; {
 		wait, err := w.round(ctx)
+		if err == nil && wait > 0 && wait <= nap && naps < mostNaps {
+			naps++ // cheaper than to give the chunk back and have it announced anew
+			if err := rest(ctx, wait); err != nil {
+				return s.cfg.Now(), err
+			}
+			continue
+		}
+		naps = 0
 		var b *blocked
 		if errors.As(err, &b) {
 			return s.cfg.Now(), s.blockPlan(ctx, p, b.reason, b.detail)
@@ -33,6 +41,24 @@ func (s *Service) work(ctx context.Context, p *plan, c *chunk) (due time.Time, e
 		if err != nil || wait >= 0 {
 			return s.cfg.Now().Add(max(0, wait)), err
 		}
+	}
+}
+
+// A worker that must wait for its turn no longer than nap keeps its chunk, so
+// often in a row that its lease outlasts it.
+const (
+	nap      = 300 * time.Millisecond
+	mostNaps = 8
+)
+
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }
 

@@ -36,12 +36,13 @@ import (
 // embedded NATS server is a process of its own, killed at random moments; the
 // sandbox, which judges, the desk and scope live in this process.
 type benchFanoutCmd struct {
-	People  int    `default:"10000" help:"People on the list."`
-	Channel string `default:"email" enum:"email,sms" help:"email or sms."`
-	Kill    int    `default:"0" help:"How often notice and NATS are killed with SIGKILL."`
-	Faults  string `default:"none" help:"Faults profile of the sandbox: none, storm, blind, limits or deaf."`
-	Profile string `help:"Write the CPU profile of the last process of notice to this file." type:"path"`
-	JSON    bool   `name:"json" help:"Print JSON."`
+	People  int     `default:"10000" help:"People on the list."`
+	Channel string  `default:"email" enum:"email,sms" help:"email or sms."`
+	Kill    int     `default:"0" help:"How often notice and NATS are killed with SIGKILL."`
+	Faults  string  `default:"none" help:"Faults profile of the sandbox: none, storm, blind, limits or deaf."`
+	Rate    float64 `help:"Pace of the provider in messages a second, as an operator would set it; 0 is as fast as it goes."`
+	Profile string  `help:"Write the CPU profile of the last process of notice to this file." type:"path"`
+	JSON    bool    `name:"json" help:"Print JSON."`
 }
 
 // fanoutResult is the outcome of bench fanout, judged by the sandbox's record.
@@ -65,7 +66,17 @@ type fanoutResult struct {
 	StartSeconds float64     `json:"start_cpu_seconds"`
 	PeakMB       float64     `json:"peak_rss_mb"`
 	Tally        event.Tally `json:"tally"`
-	Forecast     float64     `json:"forecast_seconds,omitempty"`
+	// Forecasts are what the sender foretold on the way.
+	Forecasts []foretold `json:"forecasts"`
+}
+
+// foretold is a forecast of the whole sending, made when a share of the people
+// had been written to, beside what it then took.
+type foretold struct {
+	Share   float64 `json:"share"`
+	Seconds float64 `json:"seconds"`
+	// Error is how far the forecast was off, as a share of what the sending took.
+	Error float64 `json:"error"`
 }
 
 const (
@@ -81,6 +92,7 @@ type fanoutWorld struct {
 	Dir, NATSListen, HTTPListen, SandboxURL, EventKey string
 	Passwords                                         map[string]string
 	SendGridKey, AccountSID, AuthToken                string
+	Rate                                              float64
 }
 
 func (w *fanoutWorld) file() string { return filepath.Join(w.Dir, "world.json") }
@@ -94,7 +106,7 @@ func (c *benchFanoutCmd) Run(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f := &fanout{benchFanoutCmd: c, world: fanoutWorld{Dir: dir}}
+	f := &fanout{benchFanoutCmd: c, world: fanoutWorld{Dir: dir, Rate: c.Rate}}
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer cancel()
@@ -110,6 +122,9 @@ func (c *benchFanoutCmd) Run(ctx context.Context) error {
 	}
 	fmt.Printf("%d people: told once %d, twice %d, never %d; %d kills; %.1f s, %.0f/s, %.0f µs CPU a notice, %.0f MB\n",
 		result.People, result.ToldOnce, result.ToldTwice, result.NeverTold, result.Kills, result.Seconds, result.PerSecond, result.CPU, result.PeakMB)
+	for _, f := range result.Forecasts {
+		fmt.Printf("forecast when %.0f %% were written to: %.1f s, off by %+.1f %%\n", 100*f.Share, f.Seconds, 100*f.Error)
+	}
 	return nil
 }
 
@@ -261,7 +276,7 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 			return r, err
 		}
 	}
-	p, err := f.await(ctx, ask)
+	p, told, err := f.await(ctx, ask, began)
 	if err != nil {
 		return r, err
 	}
@@ -270,6 +285,10 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 	if p.LastSentAt != nil {
 		r.Seconds = p.LastSentAt.Sub(began).Seconds()
 	}
+	for i := range told {
+		told[i].Error = (told[i].Seconds - r.Seconds) / r.Seconds
+	}
+	r.Forecasts = told
 	f.end(os.Interrupt)
 	r.PerSecond = float64(r.People) / r.Seconds
 	r.CPUSeconds, r.StartSeconds = f.cpu.Seconds(), f.starts.Seconds()
@@ -278,26 +297,49 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 	return r, nil
 }
 
-// await asks for progress until nobody is pending or in open doubt.
-func (f *fanout) await(ctx context.Context, ask *bus.Bus) (event.OrderProgress, error) {
+// forecastAt are the shares of people written to at which a forecast is asked for.
+var forecastAt = []float64{0, 0.1, 0.5}
+
+// await asks for progress until nobody is pending or in open doubt, and for
+// forecasts on the way.
+func (f *fanout) await(ctx context.Context, ask *bus.Bus, began time.Time) (o event.OrderProgress, told []foretold, err error) {
 	for {
 		a, err := bus.Ask[event.ProgressQuestion, event.ProgressAnswer](ctx, ask, event.AskProgress, event.ProgressQuestion{Org: fanoutOrg, Case: fanoutCase})
 		if err == nil && len(a.Orders) == 1 {
-			o := a.Orders[0]
+			o = a.Orders[0]
 			if o.State == "blocked" || o.State == "refused" {
-				return o, fmt.Errorf("the sending is %s: %s: %s", o.State, o.Reason, o.Detail)
+				return o, told, fmt.Errorf("the sending is %s: %s: %s", o.State, o.Reason, o.Detail)
 			}
 			done := o.Listed == int64(f.People) && o.Tally.Pending == 0 && o.Tally.InDoubt == 0 && o.Tally.People == int64(f.People)
 			if done && (f.Faults == "blind" || o.Tally.States[f.Channel]["accepted"] <= int64(f.People)/20) {
-				return o, nil
+				return o, told, nil
+			}
+			if share := f.written(o); len(told) < len(forecastAt) && share >= forecastAt[len(told)] && !done {
+				if one, ok := f.foretell(ctx, ask, began); ok {
+					one.Share = share
+					told = append(told, one)
+				}
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return event.OrderProgress{}, ctx.Err()
+			return o, told, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// written is the share of the people whose message is not waiting any more.
+func (f *fanout) written(o event.OrderProgress) float64 {
+	return float64(o.Tally.People-o.Tally.Pending) / float64(f.People)
+}
+
+func (f *fanout) foretell(ctx context.Context, ask *bus.Bus, began time.Time) (foretold, bool) {
+	a, err := bus.Ask[event.ForecastQuestion, event.ForecastAnswer](ctx, ask, event.AskForecast, event.ForecastQuestion{Org: fanoutOrg, Case: fanoutCase})
+	if err != nil {
+		return foretold{}, false // it was killed; the next look asks again
+	}
+	return foretold{Seconds: a.P50.Sub(began).Seconds()}, true
 }
 
 func (f *fanout) judge(p event.OrderProgress) fanoutResult {
@@ -371,6 +413,14 @@ func ensureStreams(ctx context.Context, srv *natsd.Server) error {
 	return bus.EnsureStreams(ctx, admin, 1)
 }
 
+// rates is the pace of both providers.
+func (w *fanoutWorld) rates() map[string]float64 {
+	if w.Rate <= 0 {
+		return nil
+	}
+	return map[string]float64{"sendgrid": w.Rate, "twilio": w.Rate}
+}
+
 func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) error {
 	b, err := bus.New(nc, bus.Config{Service: event.Notice, Log: log})
 	if err != nil {
@@ -394,6 +444,7 @@ func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger
 		Keyring: filepath.Join(w.Dir, "keyring.yaml"), Key: []byte("0123456789abcdef0123456789abcdef"), PublicURL: "http://" + w.HTTPListen,
 		SendGrid: &notice.SendGrid{Key: w.SendGridKey, Host: w.SandboxURL, WebhookKeys: []string{w.EventKey}, Timeout: 5 * time.Second},
 		Twilio:   &notice.Twilio{AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.SandboxURL, Conns: fanoutConns, Timeout: 5 * time.Second},
+		Rates:    w.rates(),
 		Doubt:    notice.Doubt{Quiet: time.Second, After: 4 * time.Second, Freeze: 4 * time.Second, Budget: 1},
 	})
 	if err != nil {
