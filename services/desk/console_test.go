@@ -235,6 +235,8 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	lea.press("Approve and sign", url.Values{"read": {"yes"}})
 
 	dora.get("/cases/" + number + "/dispatch")
+	dora.sees("When each channel must begin to end before the deadline")
+	dora.sees("Approve at the latest")
 	dora.press("Write to 500 people", url.Values{"confirm_case": {number}, "confirm_people": {"499"}})
 	dora.sees("Error: Type the case number and the number of people")
 	if dora.status != http.StatusBadRequest {
@@ -250,6 +252,11 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	dora.sees("K7QX-9M4T")
 	dora.get("/cases/" + number + "/report")
 	dora.sees("bounced")
+	dora.sees("5 of 500 people cannot be reached")
+	dora.sees("for more than 100,000 people (there are fewer)")
+	dora.get("/cases/" + number + "/unreached.csv")
+	dora.sees("person,notice,place,reason,since_utc")
+	dora.get("/cases/" + number + "/report")
 	dora.get("/cases/" + number + "/doubts")
 	dora.press("Record the decision", url.Values{"attempts": {"42"}, "decision": {"resend"}, "reason": {"They must know"}})
 	dora.sees("Decided for 2 people")

@@ -361,10 +361,16 @@ func (b *bench) playNotice() {
 	})
 	bus.Answer(bb, event.AskForecast, func(_ context.Context, q event.ForecastQuestion) (event.ForecastAnswer, error) {
 		at := b.now.Now()
-		return event.ForecastAnswer{People: 500, Left: 500, P10: at, P50: at, P90: at, InTime: 0.99, Due: &at}, nil
+		return event.ForecastAnswer{People: 500, Left: 500, P10: at, P50: at, P90: at, InTime: 0.99, Due: &at, LatestApproval: &at,
+			Channels: []event.ForecastChannel{{Channel: "sms", Messages: 480, Rate: 100, Parts: 2, LatestStart: &at}}}, nil
 	})
 	bus.Answer(bb, event.AskReport, func(_ context.Context, q event.ReportQuestion) (event.ReportAnswer, error) {
-		return event.ReportAnswer{Lines: []event.ReportLine{{Kind: "first", Channel: "email", Jurisdiction: "GB", State: "failed", Reason: "bounced", People: 3}}}, nil
+		return event.ReportAnswer{
+			Lines:  []event.ReportLine{{Kind: "first", Channel: "email", Jurisdiction: "GB", State: "failed", Reason: "bounced", People: 3}},
+			Duties: []event.DutyReport{{Duty: "uk-gdpr.34_GB", Title: "Tell the people", Jurisdiction: "GB", People: 500, Told: 495, Unreachable: 5}},
+			Substitute: []event.SubstituteProposal{{Duty: "uk-gdpr.34_GB", Title: "Tell the people", Citation: "Art. 34(3)(c)", Jurisdiction: "GB", Unreachable: 5, People: 500,
+				PeopleOver: 100_000, If: "disproportionate effort", Parts: []string{"public communication"}}},
+		}, nil
 	})
 	bus.Answer(bb, event.AskDoubts, func(_ context.Context, q event.DoubtsQuestion) (event.DoubtsAnswer, error) {
 		return event.DoubtsAnswer{People: 2, Doubts: []event.Doubt{{Attempt: 42, Channel: "email", People: []person.Number{3, 4}, Since: b.now.Now(), Held: true, Next: b.now.Now(), IfSentAgain: "two may get it twice", IfLeft: "two may get nothing"}}}, nil
