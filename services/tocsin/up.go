@@ -25,7 +25,7 @@ func (c configured) settings() (app.Settings, error) {
 }
 
 // clientVariables are variables with our prefix that are not settings.
-var clientVariables = []string{"TOCSIN_SERVER", "TOCSIN_TOKEN", "TOCSIN_TOKEN_FILE", "TOCSIN_TEST_POSTGRES", "TOCSIN_KEYRING"}
+var clientVariables = []string{"TOCSIN_SERVER", "TOCSIN_TOKEN", "TOCSIN_TOKEN_FILE", "TOCSIN_TEST_POSTGRES", "TOCSIN_TEST_MYSQL", "TOCSIN_KEYRING"}
 
 type upCmd struct {
 	configured

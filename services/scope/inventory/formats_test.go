@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
-
-	"tocsin.dev/pkg/sqldb/sqldbtest"
 )
 
 // sealAll imports sources and returns the digest of the list of everybody.
@@ -124,22 +122,6 @@ func fillTable(t *testing.T, driver, address string) {
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestAPostgreSQLQueryGivesTheSameListAsAFile(t *testing.T) {
-	url := sqldbtest.PostgresURL(t)
-	fillTable(t, "pgx", url)
-	m := Mapping{Columns: map[string]string{"person": "id"}}
-	want := sealAll(t, append(catalogueSources(), Query("list", "sqlite:"+sqlTable(t), `SELECT * FROM people`, m)))
-	got := sealAll(t, append(catalogueSources(), Query("list", url, `SELECT * FROM people`, m)))
-	if got.Digest != want.Digest || got.People != 2 {
-		t.Errorf("%d people, another digest than from SQLite", got.People)
-	}
-	s := openStore(t, sqlite(t))
-	_, err := s.Import(t.Context(), "vardag", []Source{Query("list", url, `DELETE FROM people RETURNING *`, m)}, Options{})
-	if err == nil || !strings.Contains(err.Error(), "read-only") {
-		t.Errorf("a query that writes at the source: %v", err)
 	}
 }
 

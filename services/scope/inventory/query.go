@@ -61,11 +61,7 @@ func (d *Delivery) query(ctx context.Context, name, databaseURL, query string, d
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	opts := &sql.TxOptions{ReadOnly: true}
-	if strings.HasPrefix(databaseURL, "sqlite") {
-		opts = nil // opened read-only already
-	}
-	tx, err := db.BeginTx(ctx, opts)
+	tx, err := beginReading(ctx, db, databaseURL)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -100,6 +96,23 @@ func (d *Delivery) query(ctx context.Context, name, databaseURL, query string, d
 		}
 		return t.take(text, line)
 	})
+}
+
+// beginReading begins a transaction in which a query cannot write. At MySQL it
+// takes the session to be read-only as well: a statement that makes or drops a
+// table ends the transaction before it runs.
+func beginReading(ctx context.Context, db *sql.DB, databaseURL string) (*sql.Tx, error) {
+	opts := &sql.TxOptions{ReadOnly: true}
+	switch scheme, _, _ := strings.Cut(databaseURL, ":"); scheme {
+	case "sqlite":
+		opts = nil // opened read-only already
+	case "mysql":
+		db.SetMaxOpenConns(1) // the session of the transaction
+		if _, err := db.ExecContext(ctx, `SET SESSION TRANSACTION READ ONLY`); err != nil {
+			return nil, err
+		}
+	}
+	return db.BeginTx(ctx, opts)
 }
 
 // columnText writes a value of a driver as text.
