@@ -16,6 +16,7 @@ const maxCSVRecord = 4 << 20
 
 var (
 	errUTF16     = errors.New("the file is UTF-16: save it as UTF-8")
+	errEncoding  = errors.New("the text is not UTF-8: save the file as UTF-8")
 	errUnclosed  = fmt.Errorf("a record goes on for more than %d MB: a quote is not closed", maxCSVRecord>>20)
 	errEmptyFile = errors.New("the file is empty")
 )

@@ -5,11 +5,15 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
+
+	"tocsin.dev/pkg/event"
 )
 
 // sealAll imports sources and returns the digest of the list of everybody.
@@ -163,7 +167,18 @@ func TestAFileThatCannotBeTakenIsRefusedWithFileAndLine(t *testing.T) {
 		"no useful column":  {"people.csv", "shoe,size\n", "needs a column"},
 		"half a row":        {"people.csv", "person,email,country\n1,a@example.test,SE\n2,b@exa", "people.csv line 3: the row has 2 columns"},
 		"Latin-1":           {"people.csv", "person,given_name\n1,\xc5sa\n", "line 2, column given_name: the text is not UTF-8"},
+		"Latin-1 header":    {"people.csv", "person,f\xf6rnamn\n1,a\n", "people.csv line 1, column 2: the name of the column is not UTF-8"},
+		"Latin-1 NDJSON":    {"people.ndjson", "{\"person\":\"1\",\"given_name\":\"\xc5sa\"}\n", "people.ndjson line 1: the text is not UTF-8"},
+		"UTF-16 NDJSON":     {"people.ndjson", "\xff\xfe{\x00}\x00", "UTF-16"},
+		"UTF-16, no mark":   {"people.csv", "p\x00e\x00,\x00", "UTF-16"},
+		"name given twice":  {"people.ndjson", "{\"person\":\"1\"}\n{\"person\":\"2\",\"person\":\"3\"}\n", "people.ndjson line 2: the name \"person\" is there twice"},
 		"large field":       {"people.csv", "person,given_name\n1," + strings.Repeat("y", 1<<20) + "\n", "line 2, column given_name: the value is"},
+		"large, quoted":     {"people.csv", "person,given_name\n1,\"" + strings.Repeat("y\n", 1<<19) + "\"\n2,b,c\n", "people.csv line 2, column given_name: the value is"},
+		"line after it":     {"people.csv", "person,given_name\n1,\"" + strings.Repeat("y\n", 1<<19) + "\"\n2,b,c\n", "people.csv line 524291: the row has 3 columns"},
+		"large in NDJSON":   {"people.ndjson", "{\"person\":\"1\",\"given_name\":\"" + strings.Repeat("y", 1<<20) + "\"}\n", "line 1, column given_name: the value is"},
+		"short phone":       {"people.csv", "person,phone,country\n1,112,SE\n", "line 2, column phone: not a possible phone number"},
+		"letters for phone": {"people.csv", "person,phone,country\n1,call me,GB\n", "line 2, column phone: not a possible phone number"},
+		"endless phone":     {"people.csv", "person,phone\n1,+4412345678901234567\n", "line 2, column phone: not a possible phone number"},
 		"cut NDJSON":        {"people.ndjson", "{\"person\":\"1\"}\n{\"person\":\"2\",\"ema", "people.ndjson line 2"},
 		"not Parquet":       {"people.parquet", "PAR1 and no more", "not a whole Parquet file"},
 		"cut bulk file":     {"people.tocsin", "TOCSIN1\nP\x20abc", "cut off"},
@@ -194,6 +209,47 @@ func TestAFileThatCannotBeTakenIsRefusedWithFileAndLine(t *testing.T) {
 				t.Errorf("the inventory is not as before: %+v, %v", a, err)
 			}
 		})
+	}
+}
+
+func TestQuotesAndMixedLineEndsAreReadAsMeant(t *testing.T) {
+	s := openStore(t, sqlite(t))
+	mixed := "\ufeffperson,given_name,address1,dataset\r\n" +
+		"1,\"Anna \"\"Ann\"\" Ek\",\"The Mill\nLane, 3\",a\n" +
+		"2,Bo,\"2, High Street\",a\r" +
+		"\r\n" + // an empty line is nobody
+		"3,Cid,\" Yard\r\n4 \",a" // the last line has no end
+	r := mustImport(t, s, "vardag", []Source{oneDataset(), fileSource(t, "people.csv", []byte(mixed), Mapping{})})
+	if r.New != 3 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "the last line has no end") {
+		t.Errorf("report %+v", r)
+	}
+	if _, err := s.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Contacts(t.Context(), event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read []string
+	for _, c := range a.Contacts {
+		read = append(read, c.GivenName.Reveal()+" at "+c.Address[0].Reveal())
+	}
+	slices.Sort(read)
+	if diff := cmp.Diff([]string{`Anna "Ann" Ek at The Mill` + "\nLane, 3", "Bo at 2, High Street", "Cid at Yard\n4"}, read); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestAFileCutOffAnywhereIsNeverTakenInUnremarked(t *testing.T) {
+	whole := "person,given_name,email,dataset\n1,\"Åsa, Ek\",asa@example.test,crm.customers\n2,Bo,bo@example.test,shop.orders\n"
+	s := openStore(t, sqlite(t))
+	mustImport(t, s, "vardag", catalogueSources())
+	for n := range len(whole) {
+		r, err := s.Import(t.Context(), "vardag", []Source{Text("people.csv", whole[:n], Mapping{})}, Options{Check: true})
+		atLineEnd := n > 0 && whole[n-1] == '\n'
+		if err == nil && r.Bad == 0 && len(r.Warnings) == 0 && !atLineEnd {
+			t.Errorf("cut after byte %d, %q: %+v", n, whole[max(0, n-12):n], r)
+		}
 	}
 }
 

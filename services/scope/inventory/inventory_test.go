@@ -156,92 +156,98 @@ func TestASealedListGivesItsContactsAndNobodyElses(t *testing.T) {
 }
 
 func TestImportingTwiceChangesNothing(t *testing.T) {
-	s := openStore(t, sqlite(t))
-	first := mustImport(t, s, "vardag", sources())
-	second := mustImport(t, s, "vardag", sources())
-	if !second.Unchanged {
-		t.Error("the same files were taken in again")
-	}
-	// The same people from another file name: a new delivery, and nothing new in it.
-	renamed := sources()
-	renamed[2].Name = "people-again.csv"
-	third := mustImport(t, s, "vardag", renamed)
-	if third.New != 0 || third.Changed != 0 || third.Known != first.New {
-		t.Errorf("third import: %+v", third)
-	}
-	answer, err := s.Inventory(t.Context(), "vardag")
-	if err != nil || answer.People != 4 || answer.Systems[1].Datasets[0].Records != 3 {
-		t.Errorf("inventory %+v, %v", answer, err)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := openStore(t, db)
+		first := mustImport(t, s, "vardag", sources())
+		second := mustImport(t, s, "vardag", sources())
+		if !second.Unchanged {
+			t.Error("the same files were taken in again")
+		}
+		// The same people from another file name: a new delivery, and nothing new in it.
+		renamed := sources()
+		renamed[2].Name = "people-again.csv"
+		third := mustImport(t, s, "vardag", renamed)
+		if third.New != 0 || third.Changed != 0 || third.Known != first.New {
+			t.Errorf("third import: %+v", third)
+		}
+		answer, err := s.Inventory(t.Context(), "vardag")
+		if err != nil || answer.People != 4 || answer.Systems[1].Datasets[0].Records != 3 {
+			t.Errorf("inventory %+v, %v", answer, err)
+		}
+	})
 }
 
 func TestRowFaultsNameFileLineAndColumnAndKeepTheStoreAsItWas(t *testing.T) {
-	s := openStore(t, sqlite(t))
-	bad := "person,given_name,email,phone,born\nC1,Anna,anna@example,+46701740605,1980-02-03\nC2,Bo,bo@example.test,12,03/04/1980\nC3,Cid\n"
-	r, err := s.Import(t.Context(), "vardag", []Source{Text("people.csv", bad, Mapping{})}, Options{})
-	if err == nil {
-		t.Fatal("took in rows with faults")
-	}
-	var lines []string
-	for _, e := range r.Errors {
-		lines = append(lines, e.Error())
-	}
-	all := strings.Join(lines, "\n")
-	for _, want := range []string{"people.csv line 2, column email", "people.csv line 3, column phone", "people.csv line 3, column born", "people.csv line 4: the row has 2 columns"} {
-		if !strings.Contains(all, want) {
-			t.Errorf("no %q in:\n%s", want, all)
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := openStore(t, db)
+		bad := "person,given_name,email,phone,born\nC1,Anna,anna@example,+46701740605,1980-02-03\nC2,Bo,bo@example.test,12,03/04/1980\nC3,Cid\n"
+		r, err := s.Import(t.Context(), "vardag", []Source{Text("people.csv", bad, Mapping{})}, Options{})
+		if err == nil {
+			t.Fatal("took in rows with faults")
 		}
-	}
-	if strings.Contains(all, "Anna") || strings.Contains(all, "example") {
-		t.Errorf("errors show values:\n%s", all)
-	}
-	if a, err := s.Inventory(t.Context(), "vardag"); err != nil || a.People != 0 {
-		t.Errorf("inventory after a refused import: %+v, %v", a, err)
-	}
-	r, err = s.Import(t.Context(), "vardag", []Source{Text("people.csv", bad, Mapping{})}, Options{SkipBad: true})
-	if err != nil || r.New != 2 {
-		t.Errorf("with SkipBad: %+v, %v", r, err)
-	}
+		var lines []string
+		for _, e := range r.Errors {
+			lines = append(lines, e.Error())
+		}
+		all := strings.Join(lines, "\n")
+		for _, want := range []string{"people.csv line 2, column email", "people.csv line 3, column phone", "people.csv line 3, column born", "people.csv line 4: the row has 2 columns"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("no %q in:\n%s", want, all)
+			}
+		}
+		if strings.Contains(all, "Anna") || strings.Contains(all, "example") {
+			t.Errorf("errors show values:\n%s", all)
+		}
+		if a, err := s.Inventory(t.Context(), "vardag"); err != nil || a.People != 0 {
+			t.Errorf("inventory after a refused import: %+v, %v", a, err)
+		}
+		r, err = s.Import(t.Context(), "vardag", []Source{Text("people.csv", bad, Mapping{})}, Options{SkipBad: true})
+		if err != nil || r.New != 2 {
+			t.Errorf("with SkipBad: %+v, %v", r, err)
+		}
+	})
 }
 
 func TestPeopleOfOneMailboxJoinOnlyByName(t *testing.T) {
-	s := openStore(t, sqlite(t))
-	people := "person,space,given_name,family_name,email,born,phone\n" +
-		"1,crm,Anna,Ek,family@example.test,1980-02-03,\n" +
-		"9,shop,ANNA,Ek,Family@Example.test,,+46701740606\n" + // the same Anna in another system
-		"2,crm,Bo,Ek,family@example.test,1979-01-01,\n" + // her husband
-		"3,crm,Carl,Ek,family@example.test,2012-05-05,\n" + // twins
-		"4,crm,Disa,Ek,family@example.test,2012-05-05,\n" +
-		"5,crm,Bo,Ek,family@example.test,2001-01-01,\n" + // the son, named like his father
-		"6,crm,Eva,Ek,,,+46701740606\n" // the same phone joins nobody
-	r := mustImport(t, s, "vardag", []Source{
-		Text("datasets.csv", "key,system,categories\na,s,user.name\n", Mapping{}), Text("people.csv", people, Mapping{Defaults: map[string]string{"dataset": "a"}})})
-	if r.New != 7 || r.Joined != 1 {
-		t.Fatalf("report %+v", r)
-	}
-	a, err := s.Preview(t.Context(), "vardag", []event.Exposure{window("a", "2026-01-01", "2026-02-01")}, Policy{})
-	if err != nil || a.People != 6 || a.Counts.Channels["sms"] != 2 {
-		t.Errorf("preview %+v, %v", a, err)
-	}
-	if _, err := s.Seal(t.Context(), "vardag", "c", "st", []event.Exposure{window("a", "2026-01-01", "2026-02-01")}, Policy{}); err != nil {
-		t.Fatal(err)
-	}
-	contacts, err := s.Contacts(t.Context(), event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	annas := 0
-	for _, c := range contacts.Contacts {
-		if strings.EqualFold(c.GivenName.Reveal(), "anna") {
-			annas++
-			if c.Phone.Reveal() != "+46701740606" {
-				t.Error("the joined person lacks the phone of her second record")
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := openStore(t, db)
+		people := "person,space,given_name,family_name,email,born,phone\n" +
+			"1,crm,Anna,Ek,family@example.test,1980-02-03,\n" +
+			"9,shop,ANNA,Ek,Family@Example.test,,+46701740606\n" + // the same Anna in another system
+			"2,crm,Bo,Ek,family@example.test,1979-01-01,\n" + // her husband
+			"3,crm,Carl,Ek,family@example.test,2012-05-05,\n" + // twins
+			"4,crm,Disa,Ek,family@example.test,2012-05-05,\n" +
+			"5,crm,Bo,Ek,family@example.test,2001-01-01,\n" + // the son, named like his father
+			"6,crm,Eva,Ek,,,+46701740606\n" // the same phone joins nobody
+		r := mustImport(t, s, "vardag", []Source{
+			Text("datasets.csv", "key,system,categories\na,s,user.name\n", Mapping{}), Text("people.csv", people, Mapping{Defaults: map[string]string{"dataset": "a"}})})
+		if r.New != 7 || r.Joined != 1 {
+			t.Fatalf("report %+v", r)
+		}
+		a, err := s.Preview(t.Context(), "vardag", []event.Exposure{window("a", "2026-01-01", "2026-02-01")}, Policy{})
+		if err != nil || a.People != 6 || a.Counts.Channels["sms"] != 2 {
+			t.Errorf("preview %+v, %v", a, err)
+		}
+		if _, err := s.Seal(t.Context(), "vardag", "c", "st", []event.Exposure{window("a", "2026-01-01", "2026-02-01")}, Policy{}); err != nil {
+			t.Fatal(err)
+		}
+		contacts, err := s.Contacts(t.Context(), event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		annas := 0
+		for _, c := range contacts.Contacts {
+			if strings.EqualFold(c.GivenName.Reveal(), "anna") {
+				annas++
+				if c.Phone.Reveal() != "+46701740606" {
+					t.Error("the joined person lacks the phone of her second record")
+				}
 			}
 		}
-	}
-	if annas != 1 {
-		t.Errorf("%d Annas on the list", annas)
-	}
+		if annas != 1 {
+			t.Errorf("%d Annas on the list", annas)
+		}
+	})
 }
 
 func TestOrderOfRowsAndFilesDoesNotChangeTheDigest(t *testing.T) {

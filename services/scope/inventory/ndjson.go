@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // headLines is how many lines of an NDJSON file are read to learn its columns.
@@ -39,6 +40,11 @@ func (d *Delivery) NDJSON(ctx context.Context, name string, r io.Reader, m Mappi
 	}
 	slices.Sort(headers)
 	if len(headers) == 0 {
+		for _, row := range head {
+			if row.fault != "" {
+				return fmt.Errorf("%s line %d: %s", name, row.line, row.fault)
+			}
+		}
 		return fmt.Errorf("%s: %w", name, errEmptyFile)
 	}
 	t, err := newTable(d, name, headers, m)
@@ -104,45 +110,81 @@ func parseLine(b []byte, line uint32) jsonLine {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return jsonLine{line: line}
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	var object map[string]any
-	if err := dec.Decode(&object); err != nil {
-		// The decoder's own words could quote the line.
-		return jsonLine{line: line, fault: fmt.Sprintf("not a JSON object, at byte %d: is the file cut off?", dec.InputOffset())}
-	}
-	if dec.More() {
-		return jsonLine{line: line, fault: "more than one JSON object in the line"}
+	if !utf8.Valid(b) {
+		return jsonLine{line: line, fault: errEncoding.Error()}
 	}
 	values := map[string]string{}
-	if !flatten(values, "", object, 0) {
-		return jsonLine{line: line, fault: "objects are nested more than five deep"}
+	if fault := members(values, "", b, 0); fault != "" {
+		return jsonLine{line: line, fault: fault}
 	}
 	return jsonLine{line: line, values: values}
 }
 
-func flatten(out map[string]string, prefix string, object map[string]any, depth int) bool {
+// members adds the members of an object under their names, and says what is
+// wrong with it. The decoder's own words could quote a value.
+func members(out map[string]string, prefix string, object []byte, depth int) (fault string) {
 	if depth > 5 {
-		return false
+		return "objects are nested more than five deep"
 	}
-	for key, v := range object {
-		name := prefix + key
-		switch v := v.(type) {
-		case map[string]any:
-			if !flatten(out, name+".", v, depth+1) {
-				return false
+	dec := json.NewDecoder(bytes.NewReader(object))
+	broken := func() string {
+		return fmt.Sprintf("not a JSON object, at byte %d: is the file cut off?", dec.InputOffset())
+	}
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return broken()
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return broken()
+		}
+		name := prefix + key.(string)
+		if seen[name] {
+			return fmt.Sprintf("the name %q is there twice", clip(name))
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return broken()
+		}
+		if value[0] == '{' {
+			if fault := members(out, name+".", value, depth+1); fault != "" {
+				return fault
 			}
-		case []any:
-			parts := make([]string, 0, len(v))
-			for _, x := range v {
-				parts = append(parts, scalar(x))
-			}
-			out[name] = strings.Join(parts, " ")
-		default:
-			out[name] = scalar(v)
+			continue
+		}
+		if out[name], err = listed(value); err != nil {
+			return broken()
 		}
 	}
-	return true
+	if _, err := dec.Token(); err != nil {
+		return broken()
+	}
+	if dec.More() {
+		return "more than one JSON object in the line"
+	}
+	return ""
+}
+
+// listed writes a value that is no object as text, a list with spaces.
+func listed(value json.RawMessage) (string, error) {
+	dec := json.NewDecoder(bytes.NewReader(value))
+	dec.UseNumber()
+	if value[0] != '[' {
+		var v any
+		err := dec.Decode(&v)
+		return scalar(v), err
+	}
+	var all []any
+	if err := dec.Decode(&all); err != nil {
+		return "", err
+	}
+	parts := make([]string, len(all))
+	for i, v := range all {
+		parts[i] = scalar(v)
+	}
+	return strings.Join(parts, " "), nil
 }
 
 func scalar(v any) string {

@@ -50,31 +50,35 @@ func TestAConditionOnPeopleLimitsPreviewAndListAlike(t *testing.T) {
 }
 
 func TestAConditionOnOneExposureLeavesTheOthersAsTheyAre(t *testing.T) {
-	s := openStore(t, sqlite(t))
-	mustImport(t, s, "vardag", sources())
-	orders := window("shop.orders", "2026-01-01", "2026-11-01")
-	orders.Ring, orders.Only = "proven", &event.Only{Jurisdictions: []string{"GB"}}
-	a, err := s.Preview(t.Context(), "vardag", []event.Exposure{window("crm.customers", "2026-01-01", "2026-11-01"), orders}, Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Anna and Bo through the customer records, Cid through the orders; Anna's
-	// own order is left out, and with it her card and the proven access.
-	if diff := cmp.Diff(map[string]int64{"in_system": 2, "proven": 1}, a.Counts.Rings); diff != "" || a.People != 3 {
-		t.Errorf("%d people, rings (-want +got):\n%s", a.People, diff)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := openStore(t, db)
+		mustImport(t, s, "vardag", sources())
+		orders := window("shop.orders", "2026-01-01", "2026-11-01")
+		orders.Ring, orders.Only = "proven", &event.Only{Jurisdictions: []string{"GB"}}
+		a, err := s.Preview(t.Context(), "vardag", []event.Exposure{window("crm.customers", "2026-01-01", "2026-11-01"), orders}, Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Anna and Bo through the customer records, Cid through the orders; Anna's
+		// own order is left out, and with it her card and the proven access.
+		if diff := cmp.Diff(map[string]int64{"in_system": 2, "proven": 1}, a.Counts.Rings); diff != "" || a.People != 3 {
+			t.Errorf("%d people, rings (-want +got):\n%s", a.People, diff)
+		}
+	})
 }
 
 func TestAnUnknownWordInAConditionIsRefused(t *testing.T) {
-	s := openStore(t, sqlite(t))
-	mustImport(t, s, "vardag", sources())
-	for _, only := range []event.Only{{Relations: []string{"friend"}}, {AgeClasses: []string{"old"}}, {Channels: []string{"pigeon"}}} {
-		e := window("crm.customers", "2026-01-01", "2026-11-01")
-		e.Only = &only
-		if _, err := s.Preview(t.Context(), "vardag", []event.Exposure{e}, Policy{}); !errors.Is(err, ErrExposure) {
-			t.Errorf("%+v: %v", only, err)
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := openStore(t, db)
+		mustImport(t, s, "vardag", sources())
+		for _, only := range []event.Only{{Relations: []string{"friend"}}, {AgeClasses: []string{"old"}}, {Channels: []string{"pigeon"}}} {
+			e := window("crm.customers", "2026-01-01", "2026-11-01")
+			e.Only = &only
+			if _, err := s.Preview(t.Context(), "vardag", []event.Exposure{e}, Policy{}); !errors.Is(err, ErrExposure) {
+				t.Errorf("%+v: %v", only, err)
+			}
 		}
-	}
+	})
 }
 
 func TestEachControllerHasAListOfItsOwn(t *testing.T) {

@@ -117,21 +117,23 @@ func TestAPersonJoinedByALaterDeliveryHasOneCompleteContact(t *testing.T) {
 }
 
 func TestPeopleCountWhereTheyLivedAtTheTimeOfTheBreach(t *testing.T) {
-	s := openStore(t, sqlite(t))
-	mustImport(t, s, "vardag", []Source{oneDataset(), Text("people.csv", "person,given_name,country,moved_on,previous_country,dataset\n"+
-		"1,Anna,SE,2026-06-01,GB,a\n2,Bo,SE,2026-06-01,,a\n3,Cid,NO,,,a\n", Mapping{})})
-	for _, c := range []struct {
-		from, to string
-		want     map[string]int64
-	}{
-		{"2026-01-01", "2026-02-01", map[string]int64{"GB": 1, "unknown": 1, "NO": 1}},
-		{"2026-07-01", "2026-08-01", map[string]int64{"SE": 2, "NO": 1}},
-	} {
-		a, err := s.Preview(t.Context(), "vardag", []event.Exposure{window("a", c.from, c.to)}, Policy{})
-		if err != nil || !maps.Equal(a.Counts.Jurisdictions, c.want) {
-			t.Errorf("in the window from %s: %v, %v", c.from, a.Counts.Jurisdictions, err)
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		s := openStore(t, db)
+		mustImport(t, s, "vardag", []Source{oneDataset(), Text("people.csv", "person,given_name,country,moved_on,previous_country,dataset\n"+
+			"1,Anna,SE,2026-06-01,GB,a\n2,Bo,SE,2026-06-01,,a\n3,Cid,NO,,,a\n", Mapping{})})
+		for _, c := range []struct {
+			from, to string
+			want     map[string]int64
+		}{
+			{"2026-01-01", "2026-02-01", map[string]int64{"GB": 1, "unknown": 1, "NO": 1}},
+			{"2026-07-01", "2026-08-01", map[string]int64{"SE": 2, "NO": 1}},
+		} {
+			a, err := s.Preview(t.Context(), "vardag", []event.Exposure{window("a", c.from, c.to)}, Policy{})
+			if err != nil || !maps.Equal(a.Counts.Jurisdictions, c.want) {
+				t.Errorf("in the window from %s: %v, %v", c.from, a.Counts.Jurisdictions, err)
+			}
 		}
-	}
+	})
 }
 
 func TestACorrectionFindsPeopleWhoAreOnTheListNoMore(t *testing.T) {

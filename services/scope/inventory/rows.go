@@ -128,6 +128,9 @@ func newTable(d *Delivery, name string, headers []string, m Mapping) (*table, er
 	}
 	seen := map[string]int{}
 	for place, header := range headers {
+		if problem := headerFault(header); problem != nil {
+			return nil, fmt.Errorf("%s line 1, column %d: %w", name, place+1, problem)
+		}
 		h := normalHeader(header)
 		if before, twice := seen[h]; twice {
 			return nil, fmt.Errorf("%s line 1: columns %d and %d are both called %q; rename one of them", name, before+1, place+1, clip(h))
@@ -154,6 +157,16 @@ func newTable(d *Delivery, name string, headers []string, m Mapping) (*table, er
 		}
 	}
 	return t, t.tell(name)
+}
+
+func headerFault(header string) error {
+	switch {
+	case strings.IndexByte(header, 0) >= 0:
+		return errUTF16
+	case !utf8.ValidString(header):
+		return errors.New("the name of the column is not UTF-8: save the file as UTF-8")
+	}
+	return nil
 }
 
 func normalHeader(s string) string {
@@ -242,7 +255,7 @@ func valueFault(v string) string {
 	case len(v) > maxField:
 		return fmt.Sprintf("the value is %d bytes long; at most %d are taken: is a quote not closed?", len(v), maxField)
 	case !utf8.ValidString(v):
-		return "the text is not UTF-8: save the file as UTF-8"
+		return errEncoding.Error()
 	}
 	return "the text holds a NUL character"
 }
