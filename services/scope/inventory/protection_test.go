@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/sqldb/sqldbtest"
 )
 
 // vault is a store on files of which copies can be made.
@@ -41,6 +44,97 @@ func openVault(t *testing.T, dir string) *vault {
 	v := &vault{Store: s, dir: dir, db: db}
 	t.Cleanup(func() { _ = db.Close() })
 	return v
+}
+
+// eachVault runs f on a store of each engine.
+func eachVault(t *testing.T, f func(t *testing.T, v *vault)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { f(t, openVault(t, t.TempDir())) })
+	t.Run("postgres", func(t *testing.T) {
+		v := &vault{dir: t.TempDir(), db: sqldbtest.Postgres(t)}
+		v.Store = v.another(t)
+		f(t, v)
+	})
+}
+
+// another opens a second store on the same database and keys, as another process would.
+func (v *vault) another(t *testing.T) *Store {
+	t.Helper()
+	root, err := OpenFileRoot(filepath.Join(v.dir, "root.keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{DB: v.db, Root: root, TempDir: v.dir, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// bytes returns the bytes of every file of the folder, and of every row where
+// the database keeps its files elsewhere.
+func (v *vault) bytes(t *testing.T) []byte {
+	t.Helper()
+	all := bytesOf(t, v.dir)
+	if v.db.Engine == sqldb.SQLite {
+		return all
+	}
+	rows, err := v.db.QueryContext(t.Context(), `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tables []string
+	if err := scanAll(rows, func() error {
+		tables = append(tables, "")
+		return rows.Scan(&tables[len(tables)-1])
+	}); err != nil || len(tables) < 5 {
+		t.Fatalf("tables %v: %v", tables, err)
+	}
+	for _, table := range tables {
+		all = append(all, rowsOf(t, v.db, table)...)
+	}
+	return all
+}
+
+func rowsOf(t *testing.T, db *sqldb.DB, table string) (all []byte) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT * FROM `+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, places := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		places[i] = &values[i]
+	}
+	if err := scanAll(rows, func() error {
+		err := rows.Scan(places...)
+		for _, x := range values {
+			if b, ok := x.([]byte); ok {
+				all = append(all, b...)
+			} else {
+				all = fmt.Append(all, x, "\n")
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// mustHoldNo shows that bytes hold none of the texts in the clear.
+func mustHoldNo(t *testing.T, where string, all []byte, texts []string) {
+	t.Helper()
+	all = bytes.ToLower(all)
+	for _, c := range texts {
+		if bytes.Contains(all, []byte(strings.ToLower(c))) {
+			t.Errorf("%s hold %q in the clear", where, c)
+		}
+	}
 }
 
 // bytesOf returns the bytes of every file of a folder.
@@ -74,23 +168,19 @@ func canarySources() []Source {
 func everybody() []event.Exposure { return []event.Exposure{window("a", "2026-01-01", "2026-02-01")} }
 
 func TestPersonalDataStandInTheFilesOnlyEncrypted(t *testing.T) {
-	v := openVault(t, t.TempDir())
-	mustImport(t, v.Store, "vardag", canarySources())
-	if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
-		t.Fatal(err)
-	}
-	if a, err := v.Contacts(t.Context(), event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 10}); err != nil || len(a.Contacts) != 2 {
-		t.Fatal("the contacts must be readable with the keys")
-	}
-	if _, err := v.FindPerson(t.Context(), event.PersonQuestion{Org: "vardag", Asker: event.Person("d", "dpo"), Find: "canariella@aviary.example.test"}); err != nil {
-		t.Fatal(err)
-	}
-	files := bytesOf(t, v.dir)
-	for _, c := range canaries {
-		if bytes.Contains(bytes.ToLower(files), []byte(strings.ToLower(c))) {
-			t.Errorf("the files hold %q in the clear", c)
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
+			t.Fatal(err)
 		}
-	}
+		if a, err := v.Contacts(t.Context(), event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 10}); err != nil || len(a.Contacts) != 2 {
+			t.Fatal("the contacts must be readable with the keys")
+		}
+		if _, err := v.FindPerson(t.Context(), event.PersonQuestion{Org: "vardag", Asker: event.Person("d", "dpo"), Find: "canariella@aviary.example.test"}); err != nil {
+			t.Fatal(err)
+		}
+		mustHoldNo(t, "the files", v.bytes(t), canaries)
+	})
 }
 
 // numberOf finds a person by email address; 0 if there is none.
@@ -156,120 +246,192 @@ func TestAnErasedPersonIsUnreadableEvenFromACopyMadeBefore(t *testing.T) {
 }
 
 func TestALaterImportDoesNotBringAnErasedPersonBack(t *testing.T) {
-	v := openVault(t, t.TempDir())
-	mustImport(t, v.Store, "vardag", canarySources())
-	if _, err := v.Erase(t.Context(), "vardag", []person.Number{numberOf(t, v.Store, "canariella@aviary.example.test")}, "dora", "asked for it"); err != nil {
-		t.Fatal(err)
-	}
-	// The same number again, and the same mailbox and name under another number.
-	again := canarySources()
-	again[1] = Text("again.csv", strings.Replace(canaryCSV, "SPARROW-1", "SPARROW-2", 1)+
-		"OTHER-9,CANARIELLA,Quillfeather,Canariella@aviary.example.test,,,,,GB,,,a\n", Mapping{})
-	r := mustImport(t, v.Store, "vardag", again)
-	if r.Erased < 2 || r.New != 1 {
-		t.Errorf("report %+v", r)
-	}
-	if numberOf(t, v.Store, "canariella@aviary.example.test") != 0 {
-		t.Error("the erased person is back")
-	}
-	a, err := v.Preview(t.Context(), "vardag", everybody(), Policy{})
-	if err != nil || a.People != 1 || a.Erased != 1 {
-		t.Errorf("preview: %d people, %d erased, %v", a.People, a.Erased, err)
-	}
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		if _, err := v.Erase(t.Context(), "vardag", []person.Number{numberOf(t, v.Store, "canariella@aviary.example.test")}, "dora", "asked for it"); err != nil {
+			t.Fatal(err)
+		}
+		// The same number again, and the same mailbox and name under another number.
+		again := canarySources()
+		again[1] = Text("again.csv", strings.Replace(canaryCSV, "SPARROW-1", "SPARROW-2", 1)+
+			"OTHER-9,CANARIELLA,Quillfeather,Canariella@aviary.example.test,,,,,GB,,,a\n", Mapping{})
+		r := mustImport(t, v.Store, "vardag", again)
+		if r.Erased < 2 || r.New != 1 {
+			t.Errorf("report %+v", r)
+		}
+		if numberOf(t, v.Store, "canariella@aviary.example.test") != 0 {
+			t.Error("the erased person is back")
+		}
+		a, err := v.Preview(t.Context(), "vardag", everybody(), Policy{})
+		if err != nil || a.People != 1 || a.Erased != 1 {
+			t.Errorf("preview: %d people, %d erased, %v", a.People, a.Erased, err)
+		}
+	})
 }
 
 func TestALiftedTombstoneLetsAnImportBringThePersonBack(t *testing.T) {
-	v := openVault(t, t.TempDir())
-	mustImport(t, v.Store, "vardag", canarySources())
-	canary := numberOf(t, v.Store, "canariella@aviary.example.test")
-	if _, err := v.Erase(t.Context(), "vardag", []person.Number{canary}, "dora", "asked"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := v.Lift(t.Context(), "vardag", []person.Number{canary}, "dora", ""); err == nil {
-		t.Error("lifted without a reason")
-	}
-	if n, err := v.Lift(t.Context(), "vardag", []person.Number{canary, canary}, "dora", "erased the wrong person"); n != 1 || err != nil {
-		t.Fatalf("lifted %d: %v", n, err)
-	}
-	// Nothing of before comes back by itself: counted, with nothing known.
-	a, err := v.Preview(t.Context(), "vardag", everybody(), Policy{})
-	if err != nil || a.People != 2 || a.Counts.Jurisdictions["unknown"] != 1 || a.Counts.Channels["none"] != 1 {
-		t.Errorf("before the import: %+v, %v", a.Counts, err)
-	}
-	if numberOf(t, v.Store, "canariella@aviary.example.test") != 0 {
-		t.Error("the erased record is found again")
-	}
-	mustImport(t, v.Store, "vardag", canarySources())
-	if got := numberOf(t, v.Store, "canariella@aviary.example.test"); got != canary {
-		t.Errorf("after the import the person is number %d, want %d", got, canary)
-	}
-	if a, err = v.Preview(t.Context(), "vardag", everybody(), Policy{}); err != nil || a.Counts.Jurisdictions["GB"] != 2 {
-		t.Errorf("after the import: %+v, %v", a.Counts, err)
-	}
-	entries, err := v.Audit(t.Context(), "vardag", 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lifted := 0
-	for _, e := range entries {
-		if e.Act == "lift" && e.Actor == "dora" && e.Detail == "erased the wrong person" {
-			lifted++
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		canary := numberOf(t, v.Store, "canariella@aviary.example.test")
+		if _, err := v.Erase(t.Context(), "vardag", []person.Number{canary}, "dora", "asked"); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if lifted != 1 {
-		t.Errorf("the audit tells of %d liftings", lifted)
-	}
+		if _, err := v.Lift(t.Context(), "vardag", []person.Number{canary}, "dora", ""); err == nil {
+			t.Error("lifted without a reason")
+		}
+		if n, err := v.Lift(t.Context(), "vardag", []person.Number{canary, canary}, "dora", "erased the wrong person"); n != 1 || err != nil {
+			t.Fatalf("lifted %d: %v", n, err)
+		}
+		// Nothing of before comes back by itself: counted, with nothing known.
+		a, err := v.Preview(t.Context(), "vardag", everybody(), Policy{})
+		if err != nil || a.People != 2 || a.Counts.Jurisdictions["unknown"] != 1 || a.Counts.Channels["none"] != 1 {
+			t.Errorf("before the import: %+v, %v", a.Counts, err)
+		}
+		if numberOf(t, v.Store, "canariella@aviary.example.test") != 0 {
+			t.Error("the erased record is found again")
+		}
+		mustImport(t, v.Store, "vardag", canarySources())
+		if got := numberOf(t, v.Store, "canariella@aviary.example.test"); got != canary {
+			t.Errorf("after the import the person is number %d, want %d", got, canary)
+		}
+		if a, err = v.Preview(t.Context(), "vardag", everybody(), Policy{}); err != nil || a.Counts.Jurisdictions["GB"] != 2 {
+			t.Errorf("after the import: %+v, %v", a.Counts, err)
+		}
+		entries, err := v.Audit(t.Context(), "vardag", 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lifted := 0
+		for _, e := range entries {
+			if e.Act == "lift" && e.Actor == "dora" && e.Detail == "erased the wrong person" {
+				lifted++
+			}
+		}
+		if lifted != 1 {
+			t.Errorf("the audit tells of %d liftings", lifted)
+		}
+	})
 }
 
 func TestRotationLeavesEverybodyReadable(t *testing.T) {
-	v := openVault(t, t.TempDir())
-	mustImport(t, v.Store, "vardag", canarySources())
-	for range 2 {
-		if err := v.RotateKeys(t.Context(), "vardag", "admin"); err != nil {
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		for range 2 {
+			if err := v.RotateKeys(t.Context(), "vardag", "admin"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reopened := v.another(t)
+		if numberOf(t, reopened, "canariella@aviary.example.test") == 0 {
+			t.Error("nobody is found after a rotation")
+		}
+		if r := mustImport(t, reopened, "vardag", append(canarySources(), Text("more.csv", "person,given_name\nX,New\n", Mapping{}))); r.New != 1 || r.Changed != 0 {
+			t.Errorf("import after a rotation: %+v", r)
+		}
+	})
+}
+
+// lateRoot is slow: while it opens the keys for the first time, somebody rotates them.
+type lateRoot struct {
+	Root
+	meanwhile func()
+}
+
+// Open implements Root.
+func (r *lateRoot) Open(ctx context.Context, org string, version uint32, sealed []byte) ([]byte, error) {
+	if f := r.meanwhile; f != nil {
+		r.meanwhile = nil
+		f()
+	}
+	return r.Root.Open(ctx, org, version, sealed)
+}
+
+func TestAReaderWhoseKeysAreRotatedAwayReadsWithTheNewOnes(t *testing.T) {
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		root := &lateRoot{Root: v.cfg.Root, meanwhile: func() {
+			if err := v.RotateKeys(t.Context(), "vardag", "admin"); err != nil {
+				t.Error(err)
+			}
+		}}
+		reader, err := Open(t.Context(), Config{DB: v.db, Root: root, TempDir: v.dir, Now: func() time.Time { return noon }})
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	reopened := openVault(t, v.dir)
-	if numberOf(t, reopened.Store, "canariella@aviary.example.test") == 0 {
-		t.Error("nobody is found after a rotation")
-	}
-	if r := mustImport(t, reopened.Store, "vardag", append(canarySources(), Text("more.csv", "person,given_name\nX,New\n", Mapping{}))); r.New != 1 || r.Changed != 0 {
-		t.Errorf("import after a rotation: %+v", r)
-	}
+		if numberOf(t, reader, "canariella@aviary.example.test") == 0 || root.meanwhile != nil {
+			t.Error("nobody is found, or nothing was rotated meanwhile")
+		}
+	})
+}
+
+func TestNobodyWaitsOrFailsWhileKeysAreRotated(t *testing.T) {
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
+			t.Fatal(err)
+		}
+		rotated := make(chan struct{})
+		var readers sync.WaitGroup
+		for _, s := range []*Store{v.Store, v.another(t)} {
+			readers.Go(func() {
+				for ended := false; !ended; {
+					select {
+					case <-rotated:
+						ended = true // and read once more, under the last keys
+					default:
+					}
+					a, err := s.Contacts(t.Context(), event.ContactsQuestion{Org: "vardag", Case: "c", Revision: 1, To: 10})
+					if err != nil || len(a.Contacts) != 2 {
+						t.Errorf("%d contacts while keys are rotated: %v", len(a.Contacts), err)
+						return
+					}
+				}
+			})
+		}
+		for range 25 {
+			if err := v.RotateKeys(t.Context(), "vardag", "admin"); err != nil {
+				t.Error(err)
+			}
+		}
+		close(rotated)
+		readers.Wait()
+	})
 }
 
 func TestOrganisationsDoNotSeeEachOther(t *testing.T) {
-	v := openVault(t, t.TempDir())
-	mustImport(t, v.Store, "vardag", canarySources())
-	mustImport(t, v.Store, "nimbus", []Source{Text("datasets.csv", "key,system,categories\nb,s,user.name\n", Mapping{}), Text("people.csv", "person,given_name,dataset\nN1,Nils,b\n", Mapping{})})
-	if _, err := v.Preview(t.Context(), "nimbus", everybody(), Policy{}); !errors.Is(err, ErrUnknownDataset) {
-		t.Errorf("one organisation scopes another's dataset: %v", err)
-	}
-	if a, err := v.FindPerson(t.Context(), event.PersonQuestion{Org: "nimbus", Asker: event.Person("d", "dpo"), Find: "canariella@aviary.example.test"}); err != nil || len(a.People) != 0 {
-		t.Errorf("one organisation finds another's people: %v, %v", a, err)
-	}
-	if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := v.Contacts(t.Context(), event.ContactsQuestion{Org: "nimbus", Case: "c", Revision: 1, To: 10}); !errors.Is(err, ErrNotSealed) {
-		t.Errorf("one organisation reads another's list: %v", err)
-	}
+	eachVault(t, func(t *testing.T, v *vault) {
+		mustImport(t, v.Store, "vardag", canarySources())
+		mustImport(t, v.Store, "nimbus", []Source{Text("datasets.csv", "key,system,categories\nb,s,user.name\n", Mapping{}), Text("people.csv", "person,given_name,dataset\nN1,Nils,b\n", Mapping{})})
+		if _, err := v.Preview(t.Context(), "nimbus", everybody(), Policy{}); !errors.Is(err, ErrUnknownDataset) {
+			t.Errorf("one organisation scopes another's dataset: %v", err)
+		}
+		if a, err := v.FindPerson(t.Context(), event.PersonQuestion{Org: "nimbus", Asker: event.Person("d", "dpo"), Find: "canariella@aviary.example.test"}); err != nil || len(a.People) != 0 {
+			t.Errorf("one organisation finds another's people: %v, %v", a, err)
+		}
+		if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Contacts(t.Context(), event.ContactsQuestion{Org: "nimbus", Case: "c", Revision: 1, To: 10}); !errors.Is(err, ErrNotSealed) {
+			t.Errorf("one organisation reads another's list: %v", err)
+		}
+	})
 }
 
 func TestASecondImportIsRefusedWhileOneIsUnderWay(t *testing.T) {
-	v := openVault(t, t.TempDir())
-	d, err := v.Deliver(t.Context(), "vardag", "import of people.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = v.Import(t.Context(), "vardag", canarySources(), Options{})
-	if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "import of people.csv since 2026-11-20") {
-		t.Errorf("second import: %v", err)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
-	mustImport(t, v.Store, "vardag", canarySources())
+	eachVault(t, func(t *testing.T, v *vault) {
+		d, err := v.Deliver(t.Context(), "vardag", "import of people.csv")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = v.Import(t.Context(), "vardag", canarySources(), Options{})
+		if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "import of people.csv since 2026-11-20") {
+			t.Errorf("second import: %v", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		mustImport(t, v.Store, "vardag", canarySources())
+	})
 }
 
 func TestAnImportThatStopsAnywhereShowsNothingAndGoesOn(t *testing.T) {

@@ -186,8 +186,17 @@ func (s *Store) tree(ctx context.Context, h head) (*tree, error) {
 	return t, nil
 }
 
-// read runs f in one snapshot of the store.
+// read runs f in one snapshot of the store. Where the keys of the snapshot were
+// replaced and destroyed before f could open them, f runs again in a new one.
 func (s *Store) read(ctx context.Context, f func(*sql.Tx) error) error {
+	err := s.readOnce(ctx, f)
+	for tries := 1; errors.Is(err, ErrDestroyed) && tries < 3; tries++ {
+		err = s.readOnce(ctx, f)
+	}
+	return err
+}
+
+func (s *Store) readOnce(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, readOnly(s.db.Engine))
 	if err != nil {
 		return fmt.Errorf("begin reading the inventory: %w", err)
