@@ -1,3 +1,5 @@
+//go:build unix
+
 package inventory
 
 import (
@@ -20,23 +22,29 @@ import (
 	"tocsin.dev/pkg/sqldb"
 )
 
-// killed names the phase at which the process that runs as a helper of
-// TestAKilledImportIsTakenUpWithTheSameResult kills itself, and the folder.
+// The phase at which a process that runs as a helper of these tests kills
+// itself, and its folder.
 const (
 	killAt     = "TOCSIN_KILL_AT"
 	killFolder = "TOCSIN_KILL_FOLDER"
 )
 
-// TestMain runs an import that ends by SIGKILL when it is asked to.
+// TestMain runs an import or a seal that ends badly when it is asked to.
 func TestMain(m *testing.M) {
-	if phase := os.Getenv(killAt); strings.HasPrefix(phase, "seal ") {
-		fmt.Fprintln(os.Stderr, sealAndDie(os.Getenv(killFolder), phase))
-		os.Exit(3)
-	} else if phase != "" {
-		fmt.Fprintln(os.Stderr, importAndDie(os.Getenv(killFolder), phase))
-		os.Exit(3)
+	phase, dir := os.Getenv(killAt), os.Getenv(killFolder)
+	var err error
+	switch {
+	case phase == "":
+		os.Exit(m.Run())
+	case phase == "full":
+		err = importOnFullDisk(dir)
+	case strings.HasPrefix(phase, "seal "):
+		err = sealAndDie(dir, phase)
+	default:
+		err = importAndDie(dir, phase)
 	}
-	os.Exit(m.Run())
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(3)
 }
 
 // openAt opens a store in a folder with fixed keys and a clock.
@@ -58,7 +66,11 @@ func importAndDie(dir, phase string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Import(context.Background(), "vardag", killSources(), Options{Progress: func(p string, _ float64) {
+	sources := killSources()
+	if canary, ok := strings.CutPrefix(phase, "canary "); ok {
+		phase, sources = canary, flockSources()
+	}
+	_, err = s.Import(context.Background(), "vardag", sources, Options{Progress: func(p string, _ float64) {
 		if p == phase {
 			_ = killSelf() // nothing of this process runs after it
 		}
