@@ -145,7 +145,10 @@ type Delivery struct {
 
 type deliveredDataset struct {
 	Dataset
-	id          uint16
+	id uint16
+	// declared is what a record that names no categories holds. The categories of
+	// the dataset grow with those that do, in whatever order they come.
+	declared    category.Set
 	known       bool // was there before
 	touched     bool // defined by this delivery
 	records     int64
@@ -233,7 +236,7 @@ func (d *Delivery) loadDatasets(ctx context.Context) error {
 		for len(d.byID) <= int(k.id) {
 			d.byID = append(d.byID, nil)
 		}
-		e := &deliveredDataset{Dataset: k.Dataset, id: uint16(k.id), known: true, records: k.records, first: k.first, last: k.last}
+		e := &deliveredDataset{Dataset: k.Dataset, id: uint16(k.id), declared: k.declared, known: true, records: k.records, first: k.first, last: k.last}
 		d.datasets[k.Key], d.byID[k.id] = e, e
 	}
 	return nil
@@ -293,6 +296,8 @@ func (d *Delivery) Dataset(ds Dataset) error {
 		d.datasets[ds.Key] = e
 		d.byID = append(d.byID, e)
 	}
+	e.declared = ds.Categories
+	ds.Categories |= e.Categories
 	e.Dataset, e.touched = ds, true
 	return nil
 }

@@ -20,6 +20,8 @@ type Source struct {
 	// Name stands in reports: "people.csv".
 	Name    string
 	Mapping Mapping
+	// Size is how many bytes there are to be read; 0 if that is not known.
+	Size int64
 	// Read hands all rows to the delivery and everything that decides what they
 	// mean to digest.
 	Read func(ctx context.Context, d *Delivery, digest io.Writer) error
@@ -65,7 +67,10 @@ func (d *Delivery) run(ctx context.Context, sources []Source, o Options) (Report
 		d.Progress = o.Progress
 	}
 	slices.SortStableFunc(sources, func(a, b Source) int { return tableOrder(a) - tableOrder(b) })
-	digest := sha256.New()
+	digest := &meter{Hash: sha256.New(), progress: d.Progress}
+	for _, src := range sources {
+		digest.total += src.Size
+	}
 	for i, src := range sources {
 		if err := digestSource(digest, src); err != nil {
 			return d.report, err
@@ -73,15 +78,38 @@ func (d *Delivery) run(ctx context.Context, sources []Source, o Options) (Report
 		if err := src.Read(ctx, d, digest); err != nil {
 			return d.report, err
 		}
-		d.Progress("read", float64(i+1)/float64(len(sources)))
+		if digest.total == 0 {
+			d.Progress("read", float64(i+1)/float64(len(sources)))
+		}
 	}
+	d.Progress("read", 1)
 	if o.Check {
 		return d.Check(ctx)
 	}
 	return d.Commit(ctx, hex.EncodeToString(digest.Sum(nil)), o.SkipBad)
 }
 
-func digestSource(digest hash.Hash, src Source) error {
+// meter is a digest that tells how much of what there is to be read went into it.
+type meter struct {
+	hash.Hash
+	progress          func(phase string, done float64)
+	total, read, told int64
+}
+
+// meterStep is how many bytes are read from one word about it to the next.
+const meterStep = 1 << 20
+
+// Write implements io.Writer.
+func (m *meter) Write(p []byte) (int, error) {
+	m.read += int64(len(p))
+	if m.total > 0 && m.read-m.told >= meterStep {
+		m.told = m.read
+		m.progress("read", min(1, float64(m.read)/float64(m.total)))
+	}
+	return m.Hash.Write(p)
+}
+
+func digestSource(digest io.Writer, src Source) error {
 	m, err := json.Marshal(src.Mapping)
 	if err != nil {
 		return fmt.Errorf("mapping of %s: %w", src.Name, err)
@@ -112,8 +140,11 @@ func File(path string, m Mapping) (Source, error) {
 	if !known {
 		return Source{}, fmt.Errorf("%s: the ending is none of .csv .tsv .txt .ndjson .jsonl .parquet .tocsin .yaml .yml", filepath.Base(path))
 	}
-	name := filepath.Base(path)
-	return Source{Name: name, Mapping: m, Read: func(ctx context.Context, d *Delivery, digest io.Writer) (err error) {
+	name, size := filepath.Base(path), int64(0)
+	if info, err := os.Stat(path); err == nil { // what is wrong with it is said when it is read
+		size = info.Size()
+	}
+	return Source{Name: name, Mapping: m, Size: size, Read: func(ctx context.Context, d *Delivery, digest io.Writer) (err error) {
 		f, err := os.Open(path)
 		if err != nil {
 			return err

@@ -222,7 +222,7 @@ func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
 	}
 	set := uint32(h.Categories)
 	if set == 0 {
-		set = uint32(ds.Categories)
+		set = uint32(ds.declared)
 	}
 	if set == 0 {
 		d.Bad(at, "categories", fmt.Sprintf("neither the row nor the dataset %q names a category of data", clip(h.Dataset)))

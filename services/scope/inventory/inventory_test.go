@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,6 +249,36 @@ func TestPeopleOfOneMailboxJoinOnlyByName(t *testing.T) {
 			t.Errorf("%d Annas on the list", annas)
 		}
 	})
+}
+
+func TestARowWithoutCategoriesHoldsWhatTheDatasetIsSaidToHoldInAnyOrder(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(holdingsCSV), "\n")
+	slices.Reverse(lines[1:]) // Dee's device now comes before the others' orders
+	var digests []string
+	for _, holdings := range []string{holdingsCSV, strings.Join(lines, "\n") + "\n"} {
+		s := openStore(t, sqlite(t))
+		all := sources()
+		all[3] = Text("holdings.csv", holdings, Mapping{})
+		mustImport(t, s, "vardag", all)
+		// And in a delivery of its own, which does not say what the dataset holds.
+		mustImport(t, s, "vardag", []Source{Text("holdings.csv", "person,dataset\nC2,shop.orders\n", Mapping{})})
+		a, err := s.Preview(t.Context(), "vardag", autumn(), Policy{})
+		if err != nil || a.Counts.Categories["online_identifier"] != 1 || a.Counts.Categories["payment_card"] != 2 {
+			t.Errorf("categories %v, %v", a.Counts.Categories, err)
+		}
+		sealed, err := s.Seal(t.Context(), "vardag", "c", "st", autumn(), Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, sealed.Digest)
+		catalogue, err := s.Inventory(t.Context(), "vardag")
+		if err != nil || strings.Join(catalogue.Systems[1].Datasets[0].Categories, " ") != "user.name user.financial.credit_card user.device" {
+			t.Errorf("the catalogue says %v, %v", catalogue.Systems, err)
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Error("the order of rows changed what is exposed")
+	}
 }
 
 func TestOrderOfRowsAndFilesDoesNotChangeTheDigest(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"tocsin.dev/pkg/sqldb/sqldbtest"
 )
 
-// record is a holding in the naive model.
+// record is a holding in the naive model; mask 0 names no categories.
 type record struct {
 	person, dataset int
 	mask            category.Set
@@ -40,7 +40,7 @@ func drawModel(t *rapid.T) model {
 		}
 		m.records = append(m.records, record{
 			person: rapid.IntRange(0, m.people-1).Draw(t, "person"), dataset: rapid.IntRange(0, 2).Draw(t, "dataset"),
-			mask: category.Set(rapid.IntRange(1, 15).Draw(t, "mask")), first: first, last: last,
+			mask: category.Set(rapid.IntRange(0, 15).Draw(t, "mask")), first: first, last: last,
 		})
 	}
 	return m
@@ -79,7 +79,11 @@ func (m model) held() []record {
 		if last == 0 {
 			last = 1 << 20
 		}
-		key := record{r.person, r.dataset, r.mask, r.first, 0}
+		mask := r.mask
+		if mask == 0 {
+			mask, _ = category.ParseAll([]string{"user.name"}) // what every dataset is said to hold
+		}
+		key := record{r.person, r.dataset, mask, r.first, 0}
 		out[key] = max(out[key], last)
 	}
 	var all []record

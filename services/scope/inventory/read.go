@@ -55,13 +55,14 @@ func readSegments(ctx context.Context, q querier, h head, kind, a, from, to int6
 // datasetRow is a dataset with what the catalogue knows of its records.
 type datasetRow struct {
 	Dataset
+	declared    category.Set
 	id          int64
 	records     int64
 	first, last uint32
 }
 
 func readDatasets(ctx context.Context, q querier, h head) ([]datasetRow, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, key, system, name, categories, purpose, retention, role, controller, medium, records, first_seen, last_seen
+	rows, err := q.QueryContext(ctx, `SELECT id, key, system, name, categories, declared, purpose, retention, role, controller, medium, records, first_seen, last_seen
 		FROM dataset WHERE inventory = $1 ORDER BY system, key`, h.id)
 	if err != nil {
 		return nil, fmt.Errorf("read datasets of %s: %w", h.org, err)
@@ -69,10 +70,10 @@ func readDatasets(ctx context.Context, q querier, h head) ([]datasetRow, error) 
 	var all []datasetRow
 	err = scanAll(rows, func() error {
 		var d datasetRow
-		var categories int64
-		err := rows.Scan(&d.id, &d.Key, &d.System, &d.Name, &categories, &d.Purpose, &d.RetentionMonths, &d.Role, &d.Controller, &d.Medium,
+		var categories, declared int64
+		err := rows.Scan(&d.id, &d.Key, &d.System, &d.Name, &categories, &declared, &d.Purpose, &d.RetentionMonths, &d.Role, &d.Controller, &d.Medium,
 			&d.records, &d.first, &d.last)
-		d.Categories = category.Set(categories)
+		d.Categories, d.declared = category.Set(categories), category.Set(declared)
 		all = append(all, d)
 		return err
 	})
@@ -248,13 +249,13 @@ func (d *Delivery) writeCatalogue(ctx context.Context, tx *sql.Tx, generation in
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO dataset
-			(inventory, id, key, system, name, categories, purpose, retention, role, controller, medium, records, first_seen, last_seen)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			(inventory, id, key, system, name, categories, purpose, retention, role, controller, medium, records, first_seen, last_seen, declared)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 			ON CONFLICT (inventory, id) DO UPDATE SET system = excluded.system, name = excluded.name, categories = excluded.categories,
-				purpose = excluded.purpose, retention = excluded.retention, role = excluded.role, controller = excluded.controller,
+				declared = excluded.declared, purpose = excluded.purpose, retention = excluded.retention, role = excluded.role, controller = excluded.controller,
 				medium = excluded.medium, records = excluded.records, first_seen = excluded.first_seen, last_seen = excluded.last_seen`,
 			d.head.id, ds.id, ds.Key, ds.System, ds.Name, int64(ds.Categories), ds.Purpose, ds.RetentionMonths, ds.Role, ds.Controller, ds.Medium,
-			records, int64(ds.first), int64(ds.last)); err != nil {
+			records, int64(ds.first), int64(ds.last), int64(ds.declared)); err != nil {
 			return err
 		}
 	}
