@@ -159,6 +159,8 @@ type PersonQuestion struct {
 	Find string `json:"find,omitempty"`
 	// Ref finds by the organisation's own number of the person.
 	Ref string `json:"ref,omitempty"`
+	// After is the Next of the answer before, for namesakes beyond the first page.
+	After person.Number `json:"after,omitempty"`
 	// Number shows one person: masked, or revealed if Reveal is set.
 	Number person.Number `json:"number,omitempty"`
 	Reveal bool          `json:"reveal,omitempty"`
@@ -167,9 +169,10 @@ type PersonQuestion struct {
 	Case   string `json:"case,omitempty"`
 }
 
-// PersonAnswer lists the people found, at most 50.
+// PersonAnswer lists the people found, at most 50 at a time; Next is 0 when there are no more.
 type PersonAnswer struct {
 	People []PersonFound `json:"people"`
+	Next   person.Number `json:"next,omitempty"`
 }
 
 // PersonFound is one person as a search shows them.

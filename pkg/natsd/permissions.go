@@ -27,7 +27,7 @@ func asks(service string) []string {
 	case event.Desk:
 		return []string{
 			event.AskAlerts, event.AskInventory, event.AskPreview, event.AskPerson,
-			event.AskDifference, event.AskEnter, event.AskErase, event.AskWording,
+			event.AskDifference, event.AskEnter, event.AskErase, event.AskWording, event.AskAudit, event.AskFindings,
 			event.AskProgress, event.AskMessages, event.AskForecast, event.AskDoubts, event.AskSettle, event.AskReport, event.AskLetter, event.AskDead("*"),
 		}
 	case event.Notice:

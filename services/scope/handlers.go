@@ -22,6 +22,8 @@ func (s *Service) answer() {
 	bus.Answer(s.cfg.Bus, event.AskEnter, s.answerEnter)
 	bus.Answer(s.cfg.Bus, event.AskErase, s.answerErase)
 	bus.Answer(s.cfg.Bus, event.AskWording, s.answerWording)
+	bus.Answer(s.cfg.Bus, event.AskAudit, s.answerAudit)
+	bus.Answer(s.cfg.Bus, event.AskFindings, s.answerFindings)
 }
 
 // refusal turns a store's error into one for the person who asked.
@@ -150,4 +152,24 @@ func (s *Service) answerErase(ctx context.Context, q event.EraseQuestion) (event
 	}
 	n, err := s.store.Erase(ctx, q.Org, q.Numbers, q.Asker.ID, q.Reason)
 	return event.EraseAnswer{Erased: n}, refusal(err)
+}
+
+func (s *Service) answerAudit(ctx context.Context, q event.AuditQuestion) (event.AuditAnswer, error) {
+	if err := allowed(q.Asker, mayReveal[:]); err != nil {
+		return event.AuditAnswer{}, err
+	}
+	a, err := s.store.AuditPage(ctx, q)
+	return a, refusal(err)
+}
+
+func (s *Service) answerFindings(ctx context.Context, q event.FindingsQuestion) (event.FindingsAnswer, error) {
+	if err := allowed(q.Asker, []string{"dpo", "legal"}); err != nil {
+		return event.FindingsAnswer{}, err
+	}
+	sealed, err := s.store.SealedRevision(ctx, q.Org, q.Case, q.Revision)
+	if err != nil {
+		return event.FindingsAnswer{}, refusal(err)
+	}
+	return event.FindingsAnswer{Revision: sealed.Revision, People: sealed.People, KeptTooLong: sealed.Preview.KeptTooLong,
+		Erased: sealed.Preview.Erased, Relations: sealed.Preview.Relations}, nil
 }

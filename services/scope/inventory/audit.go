@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
+
+	"tocsin.dev/pkg/event"
 )
 
 // audited is one act on people's data. It holds no personal data itself.
@@ -12,16 +15,6 @@ type audited struct {
 	actor, act, caseID string
 	people             int64
 	detail             string
-}
-
-// AuditEntry is an entry of the audit.
-type AuditEntry struct {
-	At     time.Time `json:"at"`
-	Actor  string    `json:"actor"`
-	Act    string    `json:"act"`
-	Case   string    `json:"case,omitempty"`
-	People int64     `json:"people"`
-	Detail string    `json:"detail,omitempty"`
 }
 
 func (s *Store) audit(ctx context.Context, org string, a audited) error {
@@ -45,20 +38,73 @@ func insertAudit(ctx context.Context, tx *sql.Tx, inventory int64, at time.Time,
 }
 
 // Audit returns the newest entries of an organisation, newest first.
-func (s *Store) Audit(ctx context.Context, org string, limit int) ([]AuditEntry, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT a.at, a.actor, a.act, a.case_id, a.people, a.detail FROM audit a JOIN inventory i ON i.id = a.inventory
-		WHERE i.org = $1 ORDER BY a.at DESC LIMIT $2`, org, min(max(limit, 1), 10_000))
+func (s *Store) Audit(ctx context.Context, org string, limit int) ([]event.AuditEntry, error) {
+	a, err := s.AuditPage(ctx, event.AuditQuestion{Org: org, Everything: true, Limit: limit})
+	return a.Entries, err
+}
+
+// maxAuditPage bounds one page of the audit.
+const maxAuditPage = 10_000
+
+// AuditPage returns one page of the audit, newest first.
+func (s *Store) AuditPage(ctx context.Context, q event.AuditQuestion) (event.AuditAnswer, error) {
+	answer := event.AuditAnswer{Entries: []event.AuditEntry{}}
+	from, err := parseAuditPlace(q.After)
 	if err != nil {
-		return nil, fmt.Errorf("read audit of %s: %w", org, err)
+		return answer, err
 	}
-	var all []AuditEntry
+	limit := min(max(q.Limit, 1), maxAuditPage)
+	batches := ""
+	if q.Everything {
+		batches = "contacts"
+	}
+	// One more than asked for shows whether there is a next page.
+	rows, err := s.db.QueryContext(ctx, `SELECT a.at, a.actor, a.act, a.case_id, a.people, a.detail FROM audit a JOIN inventory i ON i.id = a.inventory
+		WHERE i.org = $1 AND a.at <= $2 AND ($3 = '' OR a.case_id = $3) AND (a.act <> 'contacts' OR a.act = $4)
+		ORDER BY a.at DESC, a.actor, a.act, a.case_id, a.people, a.detail LIMIT $5`, q.Org, from.at, q.Case, batches, from.skip+limit+1)
+	if err != nil {
+		return answer, fmt.Errorf("read audit of %s: %w", q.Org, err)
+	}
+	last, seen := auditPlace{}, 0
 	err = scanAll(rows, func() error {
-		var e AuditEntry
+		var e event.AuditEntry
 		var at int64
-		err := rows.Scan(&at, &e.Actor, &e.Act, &e.Case, &e.People, &e.Detail)
-		e.At = time.UnixMilli(at).UTC()
-		all = append(all, e)
-		return err
+		if err := rows.Scan(&at, &e.Actor, &e.Act, &e.Case, &e.People, &e.Detail); err != nil {
+			return err
+		}
+		seen++
+		switch {
+		case seen <= from.skip:
+		case len(answer.Entries) == limit:
+			answer.Next = last.String()
+		default:
+			e.At = time.UnixMilli(at).UTC()
+			answer.Entries = append(answer.Entries, e)
+		}
+		if at != last.at {
+			last = auditPlace{at: at}
+		}
+		last.skip++
+		return nil
 	})
-	return all, err
+	return answer, err
+}
+
+// auditPlace is where a page ends: after skip entries of the instant at.
+type auditPlace struct {
+	at   int64
+	skip int
+}
+
+func (p auditPlace) String() string { return fmt.Sprintf("%d-%d", p.at, p.skip) }
+
+func parseAuditPlace(s string) (auditPlace, error) {
+	p := auditPlace{at: math.MaxInt64}
+	if s == "" {
+		return p, nil
+	}
+	if n, err := fmt.Sscanf(s, "%d-%d", &p.at, &p.skip); err != nil || n != 2 || p.skip < 0 || p.skip > maxAuditPage {
+		return p, fmt.Errorf("%w: there is no such page of the audit", ErrAsked)
+	}
+	return p, nil
 }

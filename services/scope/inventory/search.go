@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ var (
 	ErrNotAllowed = errors.New("not allowed")
 )
 
-// maxFound bounds the answer of a search.
+// maxFound bounds one page of a search.
 const maxFound = 50
 
 // FindPerson finds people by an email address, a phone number, a full name or
@@ -60,18 +61,21 @@ func (s *Store) FindPerson(ctx context.Context, q event.PersonQuestion) (event.P
 		if err != nil {
 			return err
 		}
-		numbers, err := p.search(ctx, q)
+		numbers, err := p.search(ctx, q, all)
 		if err != nil {
 			return err
 		}
-		for i, n := range numbers {
+		shown, last := map[uint32]bool{}, uint32(0)
+		for _, found := range numbers {
+			n := found
 			if a, joined := all.pairs[n]; joined {
-				numbers[i] = a.target
+				n = a.target
 			}
-		}
-		slices.Sort(numbers)
-		for _, n := range slices.Compact(numbers) {
+			if shown[n] {
+				continue
+			}
 			if len(answer.People) == maxFound {
+				answer.Next = person.Number(last)
 				break
 			}
 			f, err := p.show(ctx, n, q.Reveal)
@@ -79,6 +83,10 @@ func (s *Store) FindPerson(ctx context.Context, q event.PersonQuestion) (event.P
 				return err
 			}
 			answer.People = append(answer.People, f)
+			shown[n], last = true, found
+		}
+		if answer.Next == 0 && len(numbers) > 4*maxFound { // the rest was not looked up
+			answer.Next = person.Number(numbers[len(numbers)-1])
 		}
 		return nil
 	})
@@ -88,9 +96,10 @@ func (s *Store) FindPerson(ctx context.Context, q event.PersonQuestion) (event.P
 	return answer, nil
 }
 
-// search returns the numbers a question means; the search kinds of the index
-// are short, so their finds are held against the record.
-func (p *people) search(ctx context.Context, q event.PersonQuestion) ([]uint32, error) {
+// search returns the numbers a question means, ascending, a page and a little
+// more; the search kinds of the index are short, so their finds are held
+// against the record.
+func (p *people) search(ctx context.Context, q event.PersonQuestion, all aliases) ([]uint32, error) {
 	if q.Number != 0 {
 		if uint32(q.Number) > p.head.people {
 			return nil, fmt.Errorf("%w: there is no person %d", ErrAsked, q.Number)
@@ -98,52 +107,87 @@ func (p *people) search(ctx context.Context, q event.PersonQuestion) ([]uint32, 
 		return []uint32{uint32(q.Number)}, nil
 	}
 	h := p.tree.blind.hasher()
+	look := func(k kindOfIndex, hash hash128, same func(*Person) bool) ([]uint32, error) {
+		l := lookup{people: p, same: same, after: uint32(q.After), joined: all.pairs}
+		return l.numbers(ctx, k, hash)
+	}
 	if q.Ref != "" {
-		return p.lookup(ctx, byIdentity, h.hash(byIdentity, appendRef(nil, "", q.Ref)), nil)
+		return look(byIdentity, h.hash(byIdentity, appendRef(nil, "", q.Ref)), nil)
 	}
 	find := strings.TrimSpace(q.Find)
 	switch {
 	case strings.Contains(find, "@"):
 		key := normalEmail(nil, find)
-		return p.lookup(ctx, byEmail, h.hash(byEmail, key), func(r *Person) bool {
+		return look(byEmail, h.hash(byEmail, key), func(r *Person) bool {
 			return slices.ContainsFunc(append(r.otherEmails, r.Email), func(e string) bool { return string(normalEmail(nil, e)) == string(key) })
 		})
 	case strings.HasPrefix(find, "+") || strings.HasPrefix(find, "00"):
 		number := bare(find)
-		return p.lookup(ctx, byPhone, h.hash(byPhone, []byte(number)), func(r *Person) bool {
+		return look(byPhone, h.hash(byPhone, []byte(number)), func(r *Person) bool {
 			return r.Phone == number || slices.Contains(r.otherPhones, number)
 		})
 	}
 	key := normalName(nil, find, "")
-	return p.lookup(ctx, byName, h.hash(byName, key), func(r *Person) bool { return string(normalName(nil, r.Given, r.Family)) == string(key) })
+	return look(byName, h.hash(byName, key), func(r *Person) bool { return string(normalName(nil, r.Given, r.Family)) == string(key) })
 }
 
-func (p *people) lookup(ctx context.Context, k kindOfIndex, hash hash128, same func(*Person) bool) ([]uint32, error) {
-	entries, err := p.store.find(ctx, p.q, p.head, k, hash)
+// lookup holds the finds of an index against the records.
+type lookup struct {
+	*people
+	// same reports whether a record is what was looked for; nil takes every find.
+	same   func(*Person) bool
+	after  uint32
+	joined map[uint32]alias
+	who    Person
+}
+
+// numbers returns those beyond after, ascending, without the duplicates of
+// people who are found themselves.
+func (l *lookup) numbers(ctx context.Context, k kindOfIndex, hash hash128) ([]uint32, error) {
+	entries, err := l.store.find(ctx, l.q, l.head, k, hash)
 	if err != nil {
 		return nil, err
 	}
-	var numbers []uint32
-	var who Person
+	found := map[uint32]bool{}
 	for _, e := range entries {
-		if p.tombs.has(e.number) && k != byIdentity || len(numbers) > 4*maxFound {
+		found[e.number] = true
+	}
+	var numbers []uint32
+	for _, n := range slices.Sorted(maps.Keys(found)) {
+		if n <= l.after || l.tombs.has(n) && k != byIdentity {
 			continue
 		}
-		if same != nil {
-			if err := p.fetch(ctx, []uint32{e.number}); err != nil {
-				return nil, err
-			}
-			record, err := p.record(e.number)
-			if err != nil {
-				return nil, err
-			}
-			if record == "" || who.decode(record) != nil || !same(&who) {
-				continue
-			}
+		if len(numbers) > 4*maxFound { // enough for a page, whatever is joined
+			break
 		}
-		numbers = append(numbers, e.number)
+		is, err := l.is(ctx, n)
+		if a, joined := l.joined[n]; err == nil && is && joined && found[a.target] {
+			is, err = l.is(ctx, a.target)
+			is = !is
+		}
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			numbers = append(numbers, n)
+		}
 	}
 	return numbers, nil
+}
+
+// is reports whether the person with the number is who was looked for.
+func (l *lookup) is(ctx context.Context, number uint32) (bool, error) {
+	if l.same == nil {
+		return true, nil
+	}
+	if err := l.fetch(ctx, []uint32{number}); err != nil {
+		return false, err
+	}
+	record, err := l.record(number)
+	if err != nil || record == "" {
+		return false, err
+	}
+	return l.who.decode(record) == nil && l.same(&l.who), nil
 }
 
 // show describes one person.
