@@ -91,6 +91,7 @@ func (s *Service) Inventory(ctx context.Context, who User) (event.InventoryAnswe
 }
 
 // Preview asks scope how many people an exposure would reach. Nothing is kept.
+// What belongs in the privileged part is left out for everybody else.
 func (s *Service) Preview(ctx context.Context, who User, number string, x event.ExposureStated) (event.PreviewAnswer, error) {
 	if _, err := mayAct(who, mayDeclare); err != nil {
 		return event.PreviewAnswer{}, err
@@ -106,6 +107,9 @@ func (s *Service) Preview(ctx context.Context, who User, number string, x event.
 	a, err := bus.Ask[event.PreviewQuestion, event.PreviewAnswer](ctx, s.cfg.Bus, event.AskPreview, q)
 	if err != nil {
 		return a, asked("preview", err)
+	}
+	if !who.Has(mayPrivileged...) {
+		a.KeptTooLong = 0
 	}
 	return a, nil
 }

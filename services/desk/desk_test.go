@@ -190,7 +190,7 @@ func (b *bench) playScope() {
 			{Key: "crm.customers", Name: "Customer records", Categories: []string{"user.contact.email"}, Role: "controller", Medium: "electronic", Records: 520}}}}}, nil
 	})
 	bus.Answer(bb, event.AskPreview, func(_ context.Context, q event.PreviewQuestion) (event.PreviewAnswer, error) {
-		return event.PreviewAnswer{People: 500, Counts: testCounts()}, nil
+		return event.PreviewAnswer{People: 500, Counts: testCounts(), KeptTooLong: 17}, nil
 	})
 	bus.Answer(bb, event.AskWording, b.answerWording)
 	b.run(bb)

@@ -79,6 +79,10 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("GET /cases/{number}/live", s.live)
 	signedIn("GET /cases/{number}/scope", s.pageScope)
 	signedIn("POST /cases/{number}/scope", s.doScope)
+	signedIn("GET /cases/{number}/scope/list", s.pageEnter)
+	signedIn("POST /cases/{number}/scope/list", s.doEnter)
+	signedIn("GET /cases/{number}/scope/difference", s.pageDifference)
+	signedIn("GET /cases/{number}/privileged", s.pagePrivileged)
 	signedIn("GET /cases/{number}/facts", s.pageFacts)
 	signedIn("POST /cases/{number}/facts", s.doFact)
 	signedIn("POST /cases/{number}/sheet", s.doSheet)
@@ -112,6 +116,12 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("GET /cases/{number}/report.csv", s.reportCSV)
 	signedIn("GET /cases/{number}/unreached.csv", s.unreachedCSV)
 	signedIn("GET /deadlines", s.pageDeadlines)
+	signedIn("GET /people", s.pagePeople)
+	signedIn("POST /people", s.doFindPeople)
+	signedIn("GET /people/audit", s.pageAudit)
+	signedIn("GET /people/{person}", s.pagePerson)
+	signedIn("POST /people/{person}", s.doReveal)
+	signedIn("POST /people/{person}/erase", s.doErase)
 	signedIn("GET /dead-letters", s.pageDead)
 	signedIn("POST /dead-letters/{seq}/retry", s.doRetryDead)
 	signedIn("/", func(http.ResponseWriter, *http.Request, User) error { return ErrNotFound })
@@ -182,7 +192,7 @@ func (s *Service) frame(r *http.Request, u User, title, here string) console.Fra
 		return f
 	}
 	f.User, f.Org, f.Roles = u.Name, u.Org, strings.ReplaceAll(roleNames(u.Roles), " or ", ", ")
-	f.Admin, f.Work = u.Has(Admin), u.Has(mayRead...)
+	f.Admin, f.Work, f.People = u.Has(Admin), u.Has(mayRead...), u.Has(mayReveal...)
 	if org, err := s.cfg.Organisations.Get(u.Org); err == nil {
 		f.Org, f.Zone = org.Name, org.Location()
 	}

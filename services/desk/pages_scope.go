@@ -24,7 +24,7 @@ type scopePage struct {
 	Inventory                      event.InventoryAnswer
 	Preview                        *event.PreviewAnswer
 	Sealing, Refused               string
-	MayState                       bool
+	MayState, MayPrivileged        bool
 	Rings, Protections, Categories []option
 }
 
@@ -119,7 +119,7 @@ func (s *Service) renderScope(w http.ResponseWriter, r *http.Request, u User, f 
 		return err
 	}
 	page := scopePage{casePage: s.caseFrame(r, u, c, "Who is affected"), F: f, Inventory: inventory, Preview: preview,
-		MayState: u.Has(mayDeclare...) && c.Status == casefile.StatusOpen, Categories: categoryOptions(f.Categories),
+		MayState: u.Has(mayDeclare...) && c.Status == casefile.StatusOpen, MayPrivileged: u.Has(mayPrivileged...) && len(c.Sealed) > 0, Categories: categoryOptions(f.Categories),
 		Rings: []option{
 			{Value: "proven", Text: "Proven", Hint: "Logs or finds show that these data were taken or read."},
 			{Value: "in_system", Text: "In the system that was open", Hint: "The intruder could reach them."},

@@ -146,6 +146,24 @@ func (e DeclarationRole) Valid() bool {
 	}
 }
 
+// Defines values for EnteredListMedium.
+const (
+	Electronic EnteredListMedium = "electronic"
+	Paper      EnteredListMedium = "paper"
+)
+
+// Valid indicates whether the value is a known member of the EnteredListMedium enum.
+func (e EnteredListMedium) Valid() bool {
+	switch e {
+	case Electronic:
+		return true
+	case Paper:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MeRoles.
 const (
 	MeRolesAdmin   MeRoles = "admin"
@@ -884,6 +902,15 @@ type ApprovalRequestKind string
 // ApprovedText defines model for ApprovedText.
 type ApprovedText = event.ApprovedText
 
+// AuditEntry defines model for AuditEntry.
+type AuditEntry = event.AuditEntry
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Entries []AuditEntry `json:"entries"`
+	Next    string       `json:"next,omitempty,omitzero"`
+}
+
 // BoardDuty defines model for BoardDuty.
 type BoardDuty struct {
 	Case  string   `json:"case"`
@@ -1143,6 +1170,38 @@ type DutyPage struct {
 	Next   string      `json:"next,omitempty,omitzero"`
 }
 
+// EnteredList defines model for EnteredList.
+type EnteredList struct {
+	// Categories What a new dataset holds.
+	Categories []string `json:"categories,omitempty,omitzero"`
+
+	// Check Count and list faults without taking anything in.
+	Check bool `json:"check,omitempty,omitzero"`
+
+	// Csv One person a row under a header; services/scope/inventory/FORMAT.md lists the columns.
+	Csv string `json:"csv"`
+
+	// Dataset The dataset the people belong to; it is made if there is none.
+	Dataset string            `json:"dataset"`
+	Medium  EnteredListMedium `json:"medium,omitempty,omitzero"`
+	Name    string            `json:"name,omitempty,omitzero"`
+
+	// SkipBad Take in the good rows although others have faults.
+	SkipBad bool `json:"skip_bad,omitempty,omitzero"`
+}
+
+// EnteredListMedium defines model for EnteredList.Medium.
+type EnteredListMedium string
+
+// Erasure defines model for Erasure.
+type Erasure struct {
+	// Confirm The number of the person once more.
+	Confirm int64 `json:"confirm"`
+
+	// Reason No personal data; it stands in the audit.
+	Reason string `json:"reason"`
+}
+
 // Event defines model for Event.
 type Event struct {
 	Actor Actor     `json:"actor"`
@@ -1236,8 +1295,32 @@ type Finding struct {
 	Text string `json:"text,omitempty,omitzero"`
 }
 
+// Findings defines model for Findings.
+type Findings struct {
+	Lists []event.FindingsAnswer `json:"lists"`
+}
+
 // Forecast defines model for Forecast.
 type Forecast = event.ForecastAnswer
+
+// FoundPerson defines model for FoundPerson.
+type FoundPerson struct {
+	// Datasets Datasets that hold a record of the person.
+	Datasets []string `json:"datasets,omitempty,omitzero"`
+
+	// ErasedAt When the person was erased on request; nothing else is known then.
+	ErasedAt time.Time `json:"erased_at,omitempty,omitzero"`
+
+	// Joined Numbers found to be the same person.
+	Joined []JoinedPerson `json:"joined,omitempty,omitzero"`
+
+	// Masked Enough to tell namesakes apart.
+	Masked []string `json:"masked,omitempty,omitzero"`
+
+	// Person The number by which Tocsin knows the person.
+	Person   int64          `json:"person"`
+	Revealed RevealedPerson `json:"revealed,omitempty,omitzero"`
+}
 
 // Inventory defines model for Inventory.
 type Inventory struct {
@@ -1254,11 +1337,42 @@ type InventorySystem struct {
 	Note     string    `json:"note,omitempty,omitzero"`
 }
 
+// JoinedPerson defines model for JoinedPerson.
+type JoinedPerson struct {
+	Person int64 `json:"person"`
+
+	// Reason Which identifiers agreed.
+	Reason string `json:"reason"`
+}
+
 // LawFacts schemas/law/facts.v1.json
 type LawFacts = law.Facts
 
 // ListCheck defines model for ListCheck.
 type ListCheck = event.WordingAnswer
+
+// ListDifference defines model for ListDifference.
+type ListDifference = event.DifferenceAnswer
+
+// ListReport defines model for ListReport.
+type ListReport struct {
+	// Bad Rows with faults.
+	Bad int64 `json:"bad,omitempty,omitzero"`
+
+	// Erased Rows held back because the person was erased on request.
+	Erased int64 `json:"erased,omitempty,omitzero"`
+
+	// Errors The first faults, by line and column; never a value.
+	Errors []string `json:"errors,omitempty,omitzero"`
+
+	// Known People known before.
+	Known int64 `json:"known"`
+
+	// New People not known before.
+	New     int64 `json:"new"`
+	Rows    int64 `json:"rows"`
+	TakenIn bool  `json:"taken_in"`
+}
 
 // Me defines model for Me.
 type Me struct {
@@ -1349,6 +1463,28 @@ type OrderRequestKind string
 // Organisation The organisation as its file says it; the file holds no secret.
 type Organisation = organisation.Organisation
 
+// PeopleFound defines model for PeopleFound.
+type PeopleFound struct {
+	// Next Where the next page begins; absent on the last.
+	Next   int64         `json:"next,omitempty,omitzero"`
+	People []FoundPerson `json:"people"`
+}
+
+// PeopleSearch defines model for PeopleSearch.
+type PeopleSearch struct {
+	// After The next of the page before.
+	After int64 `json:"after,omitempty,omitzero"`
+
+	// Case The case for which it is asked, for the audit.
+	Case string `json:"case,omitempty,omitzero"`
+
+	// Find An email address, a phone number with its country code, or a full name.
+	Find string `json:"find,omitempty,omitzero"`
+
+	// Reference The organisation's own number of the person.
+	Reference string `json:"reference,omitempty,omitzero"`
+}
+
 // Precondition defines model for Precondition.
 type Precondition struct {
 	Holds bool   `json:"holds"`
@@ -1363,7 +1499,7 @@ type Preview struct {
 	// Erased People who were erased on request.
 	Erased int64 `json:"erased,omitempty,omitzero"`
 
-	// KeptTooLong People whose data were kept longer than promised.
+	// KeptTooLong People whose data were kept longer than promised; shown to legal and the DPO alone.
 	KeptTooLong int64 `json:"kept_too_long,omitempty,omitzero"`
 	People      int64 `json:"people"`
 
@@ -1458,6 +1594,30 @@ type Remark struct {
 
 // Report defines model for Report.
 type Report = event.ReportAnswer
+
+// Reveal defines model for Reveal.
+type Reveal struct {
+	Case   string `json:"case,omitempty,omitzero"`
+	Reason string `json:"reason"`
+}
+
+// RevealedPerson defines model for RevealedPerson.
+type RevealedPerson struct {
+	Address    []string `json:"address,omitempty,omitzero"`
+	AgeClass   string   `json:"age_class,omitempty,omitzero"`
+	Deceased   bool     `json:"deceased,omitempty,omitzero"`
+	Email      string   `json:"email,omitempty,omitzero"`
+	FamilyName string   `json:"family_name,omitempty,omitzero"`
+	GivenName  string   `json:"given_name,omitempty,omitzero"`
+
+	// Guardian The person who is told instead of a minor.
+	Guardian     int64  `json:"guardian,omitempty,omitzero"`
+	Jurisdiction string `json:"jurisdiction,omitempty,omitzero"`
+	Language     string `json:"language,omitempty,omitzero"`
+	Phone        string `json:"phone,omitempty,omitzero"`
+	Preference   string `json:"preference,omitempty,omitzero"`
+	Relation     string `json:"relation,omitempty,omitzero"`
+}
 
 // RevokedApprover defines model for RevokedApprover.
 type RevokedApprover struct {
@@ -1670,6 +1830,9 @@ type Number = string
 // OrderPath defines model for orderPath.
 type OrderPath = string
 
+// Person defines model for person.
+type Person = int64
+
 // ListAlertsParams defines parameters for ListAlerts.
 type ListAlertsParams struct {
 	// State Only alerts in this state.
@@ -1841,6 +2004,15 @@ type GetLawFactsParams struct {
 	AsOf time.Time `form:"as_of,omitempty" json:"as_of,omitempty,omitzero"`
 }
 
+// CompareListsParams defines parameters for CompareLists.
+type CompareListsParams struct {
+	// From The earlier revision.
+	From int `form:"from" json:"from"`
+
+	// To The later revision.
+	To int `form:"to" json:"to"`
+}
+
 // ListMessagesParams defines parameters for ListMessages.
 type ListMessagesParams struct {
 	// Person Only messages to this person number, with their history.
@@ -1937,6 +2109,21 @@ type ListDutiesParams struct {
 // ListDutiesParamsState defines parameters for ListDuties.
 type ListDutiesParamsState string
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Case Only what was asked in this case.
+	Case string `form:"case,omitempty" json:"case,omitempty,omitzero"`
+
+	// Everything The batches of contacts that the sender asked for as well.
+	Everything bool `form:"everything,omitempty" json:"everything,omitempty,omitzero"`
+
+	// Cursor Where the page before ended, as its `next` said.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The most entries wanted; 50 if absent.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // DismissAlertsJSONRequestBody defines body for DismissAlerts for application/json ContentType.
 type DismissAlertsJSONRequestBody = DismissAlerts
 
@@ -2012,11 +2199,23 @@ type CommentWordingJSONRequestBody = Remark
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
 
+// EnterListJSONRequestBody defines body for EnterList for application/json ContentType.
+type EnterListJSONRequestBody = EnteredList
+
 // ProposeRulePackageJSONRequestBody defines body for ProposeRulePackage for application/json ContentType.
 type ProposeRulePackageJSONRequestBody = RulePackageUpload
 
 // CheckRulePackageJSONRequestBody defines body for CheckRulePackage for application/json ContentType.
 type CheckRulePackageJSONRequestBody = RulePackageUpload
+
+// FindPeopleJSONRequestBody defines body for FindPeople for application/json ContentType.
+type FindPeopleJSONRequestBody = PeopleSearch
+
+// ErasePersonJSONRequestBody defines body for ErasePerson for application/json ContentType.
+type ErasePersonJSONRequestBody = Erasure
+
+// RevealPersonJSONRequestBody defines body for RevealPerson for application/json ContentType.
+type RevealPersonJSONRequestBody = Reveal
 
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn
@@ -2110,6 +2309,9 @@ type ServerInterface interface {
 	// StateFact State a fact, or correct one by stating it again. Both statements stay in the journal.
 	// (POST /api/v1/cases/{number}/facts)
 	StateFact(w http.ResponseWriter, r *http.Request, number Number, params StateFactParams)
+	// ListFindings The privileged part of the case. What the sealed lists say about the organisation itself; for legal and the DPO.
+	// (GET /api/v1/cases/{number}/findings)
+	ListFindings(w http.ResponseWriter, r *http.Request, number Number)
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	// (GET /api/v1/cases/{number}/forecast)
 	GetForecast(w http.ResponseWriter, r *http.Request, number Number)
@@ -2119,6 +2321,9 @@ type ServerInterface interface {
 	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 	// (GET /api/v1/cases/{number}/law-facts)
 	GetLawFacts(w http.ResponseWriter, r *http.Request, number Number, params GetLawFactsParams)
+	// CompareLists What changed from one sealed list of the case to another, as counts.
+	// (GET /api/v1/cases/{number}/lists/difference)
+	CompareLists(w http.ResponseWriter, r *http.Request, number Number, params CompareListsParams)
 	// ListMessages Messages by person number, channel and state.
 	// (GET /api/v1/cases/{number}/messages)
 	ListMessages(w http.ResponseWriter, r *http.Request, number Number, params ListMessagesParams)
@@ -2164,6 +2369,9 @@ type ServerInterface interface {
 	// GetInventory Systems and datasets that an exposure may name.
 	// (GET /api/v1/inventory)
 	GetInventory(w http.ResponseWriter, r *http.Request)
+	// EnterList Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+	// (POST /api/v1/inventory/lists)
+	EnterList(w http.ResponseWriter, r *http.Request)
 	// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
 	// (GET /api/v1/law/packages)
 	ListRulePackages(w http.ResponseWriter, r *http.Request)
@@ -2188,6 +2396,18 @@ type ServerInterface interface {
 	// GetOrganisation The organisation of the person signed in, as configured.
 	// (GET /api/v1/organisation)
 	GetOrganisation(w http.ResponseWriter, r *http.Request)
+	// ListAudit Who asked for people's data and why, newest first.
+	// (GET /api/v1/people/audit)
+	ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams)
+	// FindPeople Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+	// (POST /api/v1/people/search)
+	FindPeople(w http.ResponseWriter, r *http.Request)
+	// ErasePerson Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+	// (POST /api/v1/people/{person}/erase)
+	ErasePerson(w http.ResponseWriter, r *http.Request, person Person)
+	// RevealPerson Show who a person is and how to reach them, for a reason that is logged.
+	// (POST /api/v1/people/{person}/reveal)
+	RevealPerson(w http.ResponseWriter, r *http.Request, person Person)
 	// SignOut Sign out; the session ends on the server.
 	// (DELETE /api/v1/session)
 	SignOut(w http.ResponseWriter, r *http.Request)
@@ -3554,6 +3774,32 @@ func (siw *ServerInterfaceWrapper) StateFact(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// ListFindings operation middleware
+func (siw *ServerInterfaceWrapper) ListFindings(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListFindings(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetForecast operation middleware
 func (siw *ServerInterfaceWrapper) GetForecast(w http.ResponseWriter, r *http.Request) {
 
@@ -3639,6 +3885,61 @@ func (siw *ServerInterfaceWrapper) GetLawFacts(w http.ResponseWriter, r *http.Re
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetLawFacts(w, r, number, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// CompareLists operation middleware
+func (siw *ServerInterfaceWrapper) CompareLists(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CompareListsParams
+
+	// ------------- Required query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Required query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.CompareLists(w, r, number, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4364,6 +4665,20 @@ func (siw *ServerInterfaceWrapper) GetInventory(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// EnterList operation middleware
+func (siw *ServerInterfaceWrapper) EnterList(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EnterList(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListRulePackages operation middleware
 func (siw *ServerInterfaceWrapper) ListRulePackages(w http.ResponseWriter, r *http.Request) {
 
@@ -4491,6 +4806,144 @@ func (siw *ServerInterfaceWrapper) GetOrganisation(w http.ResponseWriter, r *htt
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetOrganisation(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListAudit(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+
+	// ------------- Optional query parameter "case" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "case", r.URL.Query(), &params.Case, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "case"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "case", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "everything" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "everything", r.URL.Query(), &params.Everything, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "everything"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "everything", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", r.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cursor"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cursor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAudit(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// FindPeople operation middleware
+func (siw *ServerInterfaceWrapper) FindPeople(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.FindPeople(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ErasePerson operation middleware
+func (siw *ServerInterfaceWrapper) ErasePerson(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "person" -------------
+	var person Person
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", r.PathValue("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "person", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ErasePerson(w, r, person)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RevealPerson operation middleware
+func (siw *ServerInterfaceWrapper) RevealPerson(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "person" -------------
+	var person Person
+
+	err = runtime.BindStyledParameterWithOptions("simple", "person", r.PathValue("person"), &person, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "person", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RevealPerson(w, r, person)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -4665,6 +5118,13 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/risk", wrapper.AssessRisk)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/close", wrapper.CloseCase)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/inventory", wrapper.GetInventory)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/inventory/lists", wrapper.EnterList)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/people/search", wrapper.FindPeople)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/people/{person}/reveal", wrapper.RevealPerson)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/people/{person}/erase", wrapper.ErasePerson)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/people/audit", wrapper.ListAudit)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/lists/difference", wrapper.CompareLists)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/findings", wrapper.ListFindings)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/exposure/preview", wrapper.PreviewExposure)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/exposure", wrapper.StateExposure)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/duties", wrapper.ListDuties)
@@ -5879,6 +6339,45 @@ func (response StateFactdefaultApplicationProblemPlusJSONResponse) VisitStateFac
 	return err
 }
 
+type ListFindingsRequestObject struct {
+	Number Number `json:"number"`
+}
+
+type ListFindingsResponseObject interface {
+	VisitListFindingsResponse(w http.ResponseWriter) error
+}
+
+type ListFindings200JSONResponse Findings
+
+func (response ListFindings200JSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFindingsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListFindingsdefaultApplicationProblemPlusJSONResponse) VisitListFindingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetForecastRequestObject struct {
 	Number Number `json:"number"`
 }
@@ -5992,6 +6491,46 @@ type GetLawFactsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetLawFactsdefaultApplicationProblemPlusJSONResponse) VisitGetLawFactsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompareListsRequestObject struct {
+	Number Number `json:"number"`
+	Params CompareListsParams
+}
+
+type CompareListsResponseObject interface {
+	VisitCompareListsResponse(w http.ResponseWriter) error
+}
+
+type CompareLists200JSONResponse ListDifference
+
+func (response CompareLists200JSONResponse) VisitCompareListsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompareListsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CompareListsdefaultApplicationProblemPlusJSONResponse) VisitCompareListsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6603,6 +7142,45 @@ func (response GetInventorydefaultApplicationProblemPlusJSONResponse) VisitGetIn
 	return err
 }
 
+type EnterListRequestObject struct {
+	Body *EnterListJSONRequestBody
+}
+
+type EnterListResponseObject interface {
+	VisitEnterListResponse(w http.ResponseWriter) error
+}
+
+type EnterList200JSONResponse ListReport
+
+func (response EnterList200JSONResponse) VisitEnterListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterListdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EnterListdefaultApplicationProblemPlusJSONResponse) VisitEnterListResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRulePackagesRequestObject struct {
 }
 
@@ -6911,6 +7489,166 @@ func (response GetOrganisationdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse AuditPage
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPeopleRequestObject struct {
+	Body *FindPeopleJSONRequestBody
+}
+
+type FindPeopleResponseObject interface {
+	VisitFindPeopleResponse(w http.ResponseWriter) error
+}
+
+type FindPeople200JSONResponse PeopleFound
+
+func (response FindPeople200JSONResponse) VisitFindPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindPeopledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FindPeopledefaultApplicationProblemPlusJSONResponse) VisitFindPeopleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ErasePersonRequestObject struct {
+	Person Person `json:"person"`
+	Body   *ErasePersonJSONRequestBody
+}
+
+type ErasePersonResponseObject interface {
+	VisitErasePersonResponse(w http.ResponseWriter) error
+}
+
+type ErasePerson200JSONResponse struct {
+	Erased int `json:"erased"`
+}
+
+func (response ErasePerson200JSONResponse) VisitErasePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ErasePersondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ErasePersondefaultApplicationProblemPlusJSONResponse) VisitErasePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevealPersonRequestObject struct {
+	Person Person `json:"person"`
+	Body   *RevealPersonJSONRequestBody
+}
+
+type RevealPersonResponseObject interface {
+	VisitRevealPersonResponse(w http.ResponseWriter) error
+}
+
+type RevealPerson200JSONResponse FoundPerson
+
+func (response RevealPerson200JSONResponse) VisitRevealPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevealPersondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevealPersondefaultApplicationProblemPlusJSONResponse) VisitRevealPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SignOutRequestObject struct {
 }
 
@@ -7071,6 +7809,9 @@ type StrictServerInterface interface {
 	// StateFact State a fact, or correct one by stating it again. Both statements stay in the journal.
 	// (POST /api/v1/cases/{number}/facts)
 	StateFact(ctx context.Context, request StateFactRequestObject) (StateFactResponseObject, error)
+	// ListFindings The privileged part of the case. What the sealed lists say about the organisation itself; for legal and the DPO.
+	// (GET /api/v1/cases/{number}/findings)
+	ListFindings(ctx context.Context, request ListFindingsRequestObject) (ListFindingsResponseObject, error)
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	// (GET /api/v1/cases/{number}/forecast)
 	GetForecast(ctx context.Context, request GetForecastRequestObject) (GetForecastResponseObject, error)
@@ -7080,6 +7821,9 @@ type StrictServerInterface interface {
 	// GetLawFacts The facts of a case as the rules read them, as schemas/law/facts.v1.json.
 	// (GET /api/v1/cases/{number}/law-facts)
 	GetLawFacts(ctx context.Context, request GetLawFactsRequestObject) (GetLawFactsResponseObject, error)
+	// CompareLists What changed from one sealed list of the case to another, as counts.
+	// (GET /api/v1/cases/{number}/lists/difference)
+	CompareLists(ctx context.Context, request CompareListsRequestObject) (CompareListsResponseObject, error)
 	// ListMessages Messages by person number, channel and state.
 	// (GET /api/v1/cases/{number}/messages)
 	ListMessages(ctx context.Context, request ListMessagesRequestObject) (ListMessagesResponseObject, error)
@@ -7125,6 +7869,9 @@ type StrictServerInterface interface {
 	// GetInventory Systems and datasets that an exposure may name.
 	// (GET /api/v1/inventory)
 	GetInventory(ctx context.Context, request GetInventoryRequestObject) (GetInventoryResponseObject, error)
+	// EnterList Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+	// (POST /api/v1/inventory/lists)
+	EnterList(ctx context.Context, request EnterListRequestObject) (EnterListResponseObject, error)
 	// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
 	// (GET /api/v1/law/packages)
 	ListRulePackages(ctx context.Context, request ListRulePackagesRequestObject) (ListRulePackagesResponseObject, error)
@@ -7149,6 +7896,18 @@ type StrictServerInterface interface {
 	// GetOrganisation The organisation of the person signed in, as configured.
 	// (GET /api/v1/organisation)
 	GetOrganisation(ctx context.Context, request GetOrganisationRequestObject) (GetOrganisationResponseObject, error)
+	// ListAudit Who asked for people's data and why, newest first.
+	// (GET /api/v1/people/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// FindPeople Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+	// (POST /api/v1/people/search)
+	FindPeople(ctx context.Context, request FindPeopleRequestObject) (FindPeopleResponseObject, error)
+	// ErasePerson Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+	// (POST /api/v1/people/{person}/erase)
+	ErasePerson(ctx context.Context, request ErasePersonRequestObject) (ErasePersonResponseObject, error)
+	// RevealPerson Show who a person is and how to reach them, for a reason that is logged.
+	// (POST /api/v1/people/{person}/reveal)
+	RevealPerson(ctx context.Context, request RevealPersonRequestObject) (RevealPersonResponseObject, error)
 	// SignOut Sign out; the session ends on the server.
 	// (DELETE /api/v1/session)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -8103,6 +8862,32 @@ func (sh *strictHandler) StateFact(w http.ResponseWriter, r *http.Request, numbe
 	}
 }
 
+// ListFindings operation middleware
+func (sh *strictHandler) ListFindings(w http.ResponseWriter, r *http.Request, number Number) {
+	var request ListFindingsRequestObject
+
+	request.Number = number
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFindings(ctx, request.(ListFindingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFindings")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListFindingsResponseObject); ok {
+		if err := validResponse.VisitListFindingsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetForecast operation middleware
 func (sh *strictHandler) GetForecast(w http.ResponseWriter, r *http.Request, number Number) {
 	var request GetForecastRequestObject
@@ -8175,6 +8960,33 @@ func (sh *strictHandler) GetLawFacts(w http.ResponseWriter, r *http.Request, num
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetLawFactsResponseObject); ok {
 		if err := validResponse.VisitGetLawFactsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CompareLists operation middleware
+func (sh *strictHandler) CompareLists(w http.ResponseWriter, r *http.Request, number Number, params CompareListsParams) {
+	var request CompareListsRequestObject
+
+	request.Number = number
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.CompareLists(ctx, request.(CompareListsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompareLists")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(CompareListsResponseObject); ok {
+		if err := validResponse.VisitCompareListsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -8628,6 +9440,37 @@ func (sh *strictHandler) GetInventory(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// EnterList operation middleware
+func (sh *strictHandler) EnterList(w http.ResponseWriter, r *http.Request) {
+	var request EnterListRequestObject
+
+	var body EnterListJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EnterList(ctx, request.(EnterListRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EnterList")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EnterListResponseObject); ok {
+		if err := validResponse.VisitEnterListResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListRulePackages operation middleware
 func (sh *strictHandler) ListRulePackages(w http.ResponseWriter, r *http.Request) {
 	var request ListRulePackagesRequestObject
@@ -8831,6 +9674,129 @@ func (sh *strictHandler) GetOrganisation(w http.ResponseWriter, r *http.Request)
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetOrganisationResponseObject); ok {
 		if err := validResponse.VisitGetOrganisationResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(w http.ResponseWriter, r *http.Request, params ListAuditParams) {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx, request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		if err := validResponse.VisitListAuditResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// FindPeople operation middleware
+func (sh *strictHandler) FindPeople(w http.ResponseWriter, r *http.Request) {
+	var request FindPeopleRequestObject
+
+	var body FindPeopleJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.FindPeople(ctx, request.(FindPeopleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindPeople")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(FindPeopleResponseObject); ok {
+		if err := validResponse.VisitFindPeopleResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ErasePerson operation middleware
+func (sh *strictHandler) ErasePerson(w http.ResponseWriter, r *http.Request, person Person) {
+	var request ErasePersonRequestObject
+
+	request.Person = person
+
+	var body ErasePersonJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ErasePerson(ctx, request.(ErasePersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ErasePerson")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ErasePersonResponseObject); ok {
+		if err := validResponse.VisitErasePersonResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RevealPerson operation middleware
+func (sh *strictHandler) RevealPerson(w http.ResponseWriter, r *http.Request, person Person) {
+	var request RevealPersonRequestObject
+
+	request.Person = person
+
+	var body RevealPersonJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RevealPerson(ctx, request.(RevealPersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevealPerson")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RevealPersonResponseObject); ok {
+		if err := validResponse.VisitRevealPersonResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

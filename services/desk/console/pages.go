@@ -116,11 +116,13 @@ type Frame struct {
 	// User, Org and Roles name who is signed in; User is empty before that.
 	User, Org string
 	Roles     string
-	// Here is the part of the console that the page belongs to: "alerts", "cases", "deadlines" or "dead".
+	// Here is the part of the console that the page belongs to: "alerts", "cases", "deadlines", "people" or "dead".
 	Here  string
 	Admin bool
 	Work  bool
-	Drill bool
+	// People says that the reader may look for people.
+	People bool
+	Drill  bool
 	// Problems are what is wrong with a form that was sent.
 	Problems []Problem
 	// Done is what has just been done, in a sentence.

@@ -145,6 +145,24 @@ func (e DeclarationRole) Valid() bool {
 	}
 }
 
+// Defines values for EnteredListMedium.
+const (
+	Electronic EnteredListMedium = "electronic"
+	Paper      EnteredListMedium = "paper"
+)
+
+// Valid indicates whether the value is a known member of the EnteredListMedium enum.
+func (e EnteredListMedium) Valid() bool {
+	switch e {
+	case Electronic:
+		return true
+	case Paper:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MeRoles.
 const (
 	MeRolesAdmin   MeRoles = "admin"
@@ -883,6 +901,15 @@ type ApprovalRequestKind string
 // ApprovedText defines model for ApprovedText.
 type ApprovedText = event.ApprovedText
 
+// AuditEntry defines model for AuditEntry.
+type AuditEntry = event.AuditEntry
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Entries []AuditEntry `json:"entries"`
+	Next    string       `json:"next,omitempty,omitzero"`
+}
+
 // BoardDuty defines model for BoardDuty.
 type BoardDuty struct {
 	Case  string   `json:"case"`
@@ -1142,6 +1169,38 @@ type DutyPage struct {
 	Next   string      `json:"next,omitempty,omitzero"`
 }
 
+// EnteredList defines model for EnteredList.
+type EnteredList struct {
+	// Categories What a new dataset holds.
+	Categories []string `json:"categories,omitempty,omitzero"`
+
+	// Check Count and list faults without taking anything in.
+	Check bool `json:"check,omitempty,omitzero"`
+
+	// Csv One person a row under a header; services/scope/inventory/FORMAT.md lists the columns.
+	Csv string `json:"csv"`
+
+	// Dataset The dataset the people belong to; it is made if there is none.
+	Dataset string            `json:"dataset"`
+	Medium  EnteredListMedium `json:"medium,omitempty,omitzero"`
+	Name    string            `json:"name,omitempty,omitzero"`
+
+	// SkipBad Take in the good rows although others have faults.
+	SkipBad bool `json:"skip_bad,omitempty,omitzero"`
+}
+
+// EnteredListMedium defines model for EnteredList.Medium.
+type EnteredListMedium string
+
+// Erasure defines model for Erasure.
+type Erasure struct {
+	// Confirm The number of the person once more.
+	Confirm int64 `json:"confirm"`
+
+	// Reason No personal data; it stands in the audit.
+	Reason string `json:"reason"`
+}
+
 // Event defines model for Event.
 type Event struct {
 	Actor Actor     `json:"actor"`
@@ -1235,8 +1294,32 @@ type Finding struct {
 	Text string `json:"text,omitempty,omitzero"`
 }
 
+// Findings defines model for Findings.
+type Findings struct {
+	Lists []event.FindingsAnswer `json:"lists"`
+}
+
 // Forecast defines model for Forecast.
 type Forecast = event.ForecastAnswer
+
+// FoundPerson defines model for FoundPerson.
+type FoundPerson struct {
+	// Datasets Datasets that hold a record of the person.
+	Datasets []string `json:"datasets,omitempty,omitzero"`
+
+	// ErasedAt When the person was erased on request; nothing else is known then.
+	ErasedAt time.Time `json:"erased_at,omitempty,omitzero"`
+
+	// Joined Numbers found to be the same person.
+	Joined []JoinedPerson `json:"joined,omitempty,omitzero"`
+
+	// Masked Enough to tell namesakes apart.
+	Masked []string `json:"masked,omitempty,omitzero"`
+
+	// Person The number by which Tocsin knows the person.
+	Person   int64          `json:"person"`
+	Revealed RevealedPerson `json:"revealed,omitempty,omitzero"`
+}
 
 // Inventory defines model for Inventory.
 type Inventory struct {
@@ -1253,11 +1336,42 @@ type InventorySystem struct {
 	Note     string    `json:"note,omitempty,omitzero"`
 }
 
+// JoinedPerson defines model for JoinedPerson.
+type JoinedPerson struct {
+	Person int64 `json:"person"`
+
+	// Reason Which identifiers agreed.
+	Reason string `json:"reason"`
+}
+
 // LawFacts schemas/law/facts.v1.json
 type LawFacts = law.Facts
 
 // ListCheck defines model for ListCheck.
 type ListCheck = event.WordingAnswer
+
+// ListDifference defines model for ListDifference.
+type ListDifference = event.DifferenceAnswer
+
+// ListReport defines model for ListReport.
+type ListReport struct {
+	// Bad Rows with faults.
+	Bad int64 `json:"bad,omitempty,omitzero"`
+
+	// Erased Rows held back because the person was erased on request.
+	Erased int64 `json:"erased,omitempty,omitzero"`
+
+	// Errors The first faults, by line and column; never a value.
+	Errors []string `json:"errors,omitempty,omitzero"`
+
+	// Known People known before.
+	Known int64 `json:"known"`
+
+	// New People not known before.
+	New     int64 `json:"new"`
+	Rows    int64 `json:"rows"`
+	TakenIn bool  `json:"taken_in"`
+}
 
 // Me defines model for Me.
 type Me struct {
@@ -1348,6 +1462,28 @@ type OrderRequestKind string
 // Organisation The organisation as its file says it; the file holds no secret.
 type Organisation = organisation.Organisation
 
+// PeopleFound defines model for PeopleFound.
+type PeopleFound struct {
+	// Next Where the next page begins; absent on the last.
+	Next   int64         `json:"next,omitempty,omitzero"`
+	People []FoundPerson `json:"people"`
+}
+
+// PeopleSearch defines model for PeopleSearch.
+type PeopleSearch struct {
+	// After The next of the page before.
+	After int64 `json:"after,omitempty,omitzero"`
+
+	// Case The case for which it is asked, for the audit.
+	Case string `json:"case,omitempty,omitzero"`
+
+	// Find An email address, a phone number with its country code, or a full name.
+	Find string `json:"find,omitempty,omitzero"`
+
+	// Reference The organisation's own number of the person.
+	Reference string `json:"reference,omitempty,omitzero"`
+}
+
 // Precondition defines model for Precondition.
 type Precondition struct {
 	Holds bool   `json:"holds"`
@@ -1362,7 +1498,7 @@ type Preview struct {
 	// Erased People who were erased on request.
 	Erased int64 `json:"erased,omitempty,omitzero"`
 
-	// KeptTooLong People whose data were kept longer than promised.
+	// KeptTooLong People whose data were kept longer than promised; shown to legal and the DPO alone.
 	KeptTooLong int64 `json:"kept_too_long,omitempty,omitzero"`
 	People      int64 `json:"people"`
 
@@ -1457,6 +1593,30 @@ type Remark struct {
 
 // Report defines model for Report.
 type Report = event.ReportAnswer
+
+// Reveal defines model for Reveal.
+type Reveal struct {
+	Case   string `json:"case,omitempty,omitzero"`
+	Reason string `json:"reason"`
+}
+
+// RevealedPerson defines model for RevealedPerson.
+type RevealedPerson struct {
+	Address    []string `json:"address,omitempty,omitzero"`
+	AgeClass   string   `json:"age_class,omitempty,omitzero"`
+	Deceased   bool     `json:"deceased,omitempty,omitzero"`
+	Email      string   `json:"email,omitempty,omitzero"`
+	FamilyName string   `json:"family_name,omitempty,omitzero"`
+	GivenName  string   `json:"given_name,omitempty,omitzero"`
+
+	// Guardian The person who is told instead of a minor.
+	Guardian     int64  `json:"guardian,omitempty,omitzero"`
+	Jurisdiction string `json:"jurisdiction,omitempty,omitzero"`
+	Language     string `json:"language,omitempty,omitzero"`
+	Phone        string `json:"phone,omitempty,omitzero"`
+	Preference   string `json:"preference,omitempty,omitzero"`
+	Relation     string `json:"relation,omitempty,omitzero"`
+}
 
 // RevokedApprover defines model for RevokedApprover.
 type RevokedApprover struct {
@@ -1669,6 +1829,9 @@ type Number = string
 // OrderPath defines model for orderPath.
 type OrderPath = string
 
+// Person defines model for person.
+type Person = int64
+
 // ListAlertsParams defines parameters for ListAlerts.
 type ListAlertsParams struct {
 	// State Only alerts in this state.
@@ -1840,6 +2003,15 @@ type GetLawFactsParams struct {
 	AsOf *time.Time `form:"as_of,omitempty" json:"as_of,omitempty"`
 }
 
+// CompareListsParams defines parameters for CompareLists.
+type CompareListsParams struct {
+	// From The earlier revision.
+	From int `form:"from" json:"from"`
+
+	// To The later revision.
+	To int `form:"to" json:"to"`
+}
+
 // ListMessagesParams defines parameters for ListMessages.
 type ListMessagesParams struct {
 	// Person Only messages to this person number, with their history.
@@ -1936,6 +2108,21 @@ type ListDutiesParams struct {
 // ListDutiesParamsState defines parameters for ListDuties.
 type ListDutiesParamsState string
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Case Only what was asked in this case.
+	Case *string `form:"case,omitempty" json:"case,omitempty"`
+
+	// Everything The batches of contacts that the sender asked for as well.
+	Everything *bool `form:"everything,omitempty" json:"everything,omitempty"`
+
+	// Cursor Where the page before ended, as its `next` said.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit The most entries wanted; 50 if absent.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // DismissAlertsJSONRequestBody defines body for DismissAlerts for application/json ContentType.
 type DismissAlertsJSONRequestBody = DismissAlerts
 
@@ -2011,11 +2198,23 @@ type CommentWordingJSONRequestBody = Remark
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
 
+// EnterListJSONRequestBody defines body for EnterList for application/json ContentType.
+type EnterListJSONRequestBody = EnteredList
+
 // ProposeRulePackageJSONRequestBody defines body for ProposeRulePackage for application/json ContentType.
 type ProposeRulePackageJSONRequestBody = RulePackageUpload
 
 // CheckRulePackageJSONRequestBody defines body for CheckRulePackage for application/json ContentType.
 type CheckRulePackageJSONRequestBody = RulePackageUpload
+
+// FindPeopleJSONRequestBody defines body for FindPeople for application/json ContentType.
+type FindPeopleJSONRequestBody = PeopleSearch
+
+// ErasePersonJSONRequestBody defines body for ErasePerson for application/json ContentType.
+type ErasePersonJSONRequestBody = Erasure
+
+// RevealPersonJSONRequestBody defines body for RevealPerson for application/json ContentType.
+type RevealPersonJSONRequestBody = Reveal
 
 // SignInJSONRequestBody defines body for SignIn for application/json ContentType.
 type SignInJSONRequestBody = SignIn
@@ -2422,6 +2621,11 @@ type ClientInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/facts (the `StateFact` operationId).
 	StateFact(ctx context.Context, number Number, params *StateFactParams, body StateFactJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListFindings The privileged part of the case. What the sealed lists say about the organisation itself; for legal and the DPO.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/findings (the `ListFindings` operationId).
+	ListFindings(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetForecast Does the sending end before the deadline, and what would make it?
 	//
 	// Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
@@ -2436,6 +2640,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
 	GetLawFacts(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompareLists What changed from one sealed list of the case to another, as counts.
+	//
+	// Corresponds with GET /api/v1/cases/{number}/lists/difference (the `CompareLists` operationId).
+	CompareLists(ctx context.Context, number Number, params *CompareListsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMessages Messages by person number, channel and state.
 	//
@@ -2566,6 +2775,20 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/inventory (the `GetInventory` operationId).
 	GetInventory(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// EnterListWithBody Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+	EnterListWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EnterList Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+	EnterList(ctx context.Context, body EnterListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
 	//
 	// Corresponds with GET /api/v1/law/packages (the `ListRulePackages` operationId).
@@ -2623,6 +2846,57 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/organisation (the `GetOrganisation` operationId).
 	GetOrganisation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAudit Who asked for people's data and why, newest first.
+	//
+	// Corresponds with GET /api/v1/people/audit (the `ListAudit` operationId).
+	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindPeopleWithBody Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+	//
+	// Personal data go in the body, never in an address that somebody logs.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+	FindPeopleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FindPeople Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+	//
+	// Personal data go in the body, never in an address that somebody logs.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+	FindPeople(ctx context.Context, body FindPeopleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ErasePersonWithBody Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+	ErasePersonWithBody(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ErasePerson Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+	ErasePerson(ctx context.Context, person Person, body ErasePersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealPersonWithBody Show who a person is and how to reach them, for a reason that is logged.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+	RevealPersonWithBody(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealPerson Show who a person is and how to reach them, for a reason that is logged.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+	RevealPerson(ctx context.Context, person Person, body RevealPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SignOut Sign out; the session ends on the server.
 	//
@@ -3456,6 +3730,21 @@ func (c *Client) StateFact(ctx context.Context, number Number, params *StateFact
 	return c.Client.Do(req)
 }
 
+// ListFindings The privileged part of the case. What the sealed lists say about the organisation itself; for legal and the DPO.
+//
+// Corresponds with GET /api/v1/cases/{number}/findings (the `ListFindings` operationId).
+func (c *Client) ListFindings(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFindingsRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetForecast Does the sending end before the deadline, and what would make it?
 //
 // Corresponds with GET /api/v1/cases/{number}/forecast (the `GetForecast` operationId).
@@ -3491,6 +3780,21 @@ func (c *Client) ExportJournal(ctx context.Context, number Number, reqEditors ..
 // Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
 func (c *Client) GetLawFacts(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLawFactsRequest(c.Server, number, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompareLists What changed from one sealed list of the case to another, as counts.
+//
+// Corresponds with GET /api/v1/cases/{number}/lists/difference (the `CompareLists` operationId).
+func (c *Client) CompareLists(ctx context.Context, number Number, params *CompareListsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompareListsRequest(c.Server, number, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3840,6 +4144,40 @@ func (c *Client) GetInventory(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// EnterListWithBody Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+func (c *Client) EnterListWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnterListRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// EnterList Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+func (c *Client) EnterList(ctx context.Context, body EnterListJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEnterListRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListRulePackages The rule packages that were proposed, newest first, and which of them holds.
 //
 // Corresponds with GET /api/v1/law/packages (the `ListRulePackages` operationId).
@@ -3988,6 +4326,127 @@ func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 // Corresponds with GET /api/v1/organisation (the `GetOrganisation` operationId).
 func (c *Client) GetOrganisation(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOrganisationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAudit Who asked for people's data and why, newest first.
+//
+// Corresponds with GET /api/v1/people/audit (the `ListAudit` operationId).
+func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindPeopleWithBody Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+//
+// Personal data go in the body, never in an address that somebody logs.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+func (c *Client) FindPeopleWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindPeopleRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FindPeople Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+//
+// Personal data go in the body, never in an address that somebody logs.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+func (c *Client) FindPeople(ctx context.Context, body FindPeopleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFindPeopleRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ErasePersonWithBody Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+func (c *Client) ErasePersonWithBody(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewErasePersonRequestWithBody(c.Server, person, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ErasePerson Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+func (c *Client) ErasePerson(ctx context.Context, person Person, body ErasePersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewErasePersonRequest(c.Server, person, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealPersonWithBody Show who a person is and how to reach them, for a reason that is logged.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+func (c *Client) RevealPersonWithBody(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealPersonRequestWithBody(c.Server, person, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealPerson Show who a person is and how to reach them, for a reason that is logged.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+func (c *Client) RevealPerson(ctx context.Context, person Person, body RevealPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealPersonRequest(c.Server, person, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5790,6 +6249,40 @@ func NewStateFactRequestWithBody(server string, number Number, params *StateFact
 	return req, nil
 }
 
+// NewListFindingsRequest constructs an http.Request for the ListFindings method
+func NewListFindingsRequest(server string, number Number) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/findings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetForecastRequest constructs an http.Request for the GetForecast method
 func NewGetForecastRequest(server string, number Number) (*http.Request, error) {
 	var err error
@@ -5903,6 +6396,71 @@ func NewGetLawFactsRequest(server string, number Number, params *GetLawFactsPara
 				}
 			}
 
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCompareListsRequest constructs an http.Request for the CompareLists method
+func NewCompareListsRequest(server string, number Number, params *CompareListsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/lists/difference", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
 		}
 
 		if encoded := queryValues.Encode(); encoded != "" {
@@ -6816,6 +7374,46 @@ func NewGetInventoryRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewEnterListRequest calls the generic EnterList builder with application/json body
+func NewEnterListRequest(server string, body EnterListJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewEnterListRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewEnterListRequestWithBody constructs an http.Request for the EnterList method, with any body, and a specified content type
+func NewEnterListRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/inventory/lists")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListRulePackagesRequest constructs an http.Request for the ListRulePackages method
 func NewListRulePackagesRequest(server string) (*http.Request, error) {
 	var err error
@@ -7068,6 +7666,230 @@ func NewGetOrganisationRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewListAuditRequest constructs an http.Request for the ListAudit method
+func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/people/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Case != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "case", *params.Case, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Everything != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "everything", *params.Everything, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFindPeopleRequest calls the generic FindPeople builder with application/json body
+func NewFindPeopleRequest(server string, body FindPeopleJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFindPeopleRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewFindPeopleRequestWithBody constructs an http.Request for the FindPeople method, with any body, and a specified content type
+func NewFindPeopleRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/people/search")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewErasePersonRequest calls the generic ErasePerson builder with application/json body
+func NewErasePersonRequest(server string, person Person, body ErasePersonJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewErasePersonRequestWithBody(server, person, "application/json", bodyReader)
+}
+
+// NewErasePersonRequestWithBody constructs an http.Request for the ErasePerson method, with any body, and a specified content type
+func NewErasePersonRequestWithBody(server string, person Person, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "person", person, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/people/%s/erase", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRevealPersonRequest calls the generic RevealPerson builder with application/json body
+func NewRevealPersonRequest(server string, person Person, body RevealPersonJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevealPersonRequestWithBody(server, person, "application/json", bodyReader)
+}
+
+// NewRevealPersonRequestWithBody constructs an http.Request for the RevealPerson method, with any body, and a specified content type
+func NewRevealPersonRequestWithBody(server string, person Person, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "person", person, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/people/%s/reveal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7531,6 +8353,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/cases/{number}/facts (the `StateFact` operationId).
 	StateFactWithResponse(ctx context.Context, number Number, params *StateFactParams, body StateFactJSONRequestBody, reqEditors ...RequestEditorFn) (*StateFactResponse, error)
 
+	// ListFindingsWithResponse The privileged part of the case. What the sealed lists say about the organisation itself; for legal and the DPO.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/findings (the `ListFindings` operationId).
+	ListFindingsWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ListFindingsResponse, error)
+
 	// GetForecastWithResponse Does the sending end before the deadline, and what would make it?
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7551,6 +8380,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/law-facts (the `GetLawFacts` operationId).
 	GetLawFactsWithResponse(ctx context.Context, number Number, params *GetLawFactsParams, reqEditors ...RequestEditorFn) (*GetLawFactsResponse, error)
+
+	// CompareListsWithResponse What changed from one sealed list of the case to another, as counts.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/cases/{number}/lists/difference (the `CompareLists` operationId).
+	CompareListsWithResponse(ctx context.Context, number Number, params *CompareListsParams, reqEditors ...RequestEditorFn) (*CompareListsResponse, error)
 
 	// ListMessagesWithResponse Messages by person number, channel and state.
 	//
@@ -7699,6 +8535,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/inventory (the `GetInventory` operationId).
 	GetInventoryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetInventoryResponse, error)
 
+	// EnterListWithBodyWithResponse Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+	EnterListWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnterListResponse, error)
+
+	// EnterListWithResponse Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+	EnterListWithResponse(ctx context.Context, body EnterListJSONRequestBody, reqEditors ...RequestEditorFn) (*EnterListResponse, error)
+
 	// ListRulePackagesWithResponse The rule packages that were proposed, newest first, and which of them holds.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7768,6 +8618,59 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/organisation (the `GetOrganisation` operationId).
 	GetOrganisationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOrganisationResponse, error)
+
+	// ListAuditWithResponse Who asked for people's data and why, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/people/audit (the `ListAudit` operationId).
+	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
+
+	// FindPeopleWithBodyWithResponse Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+	//
+	// Personal data go in the body, never in an address that somebody logs.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+	FindPeopleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FindPeopleResponse, error)
+
+	// FindPeopleWithResponse Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+	//
+	// Personal data go in the body, never in an address that somebody logs.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+	FindPeopleWithResponse(ctx context.Context, body FindPeopleJSONRequestBody, reqEditors ...RequestEditorFn) (*FindPeopleResponse, error)
+
+	// ErasePersonWithBodyWithResponse Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+	ErasePersonWithBodyWithResponse(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ErasePersonResponse, error)
+
+	// ErasePersonWithResponse Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+	ErasePersonWithResponse(ctx context.Context, person Person, body ErasePersonJSONRequestBody, reqEditors ...RequestEditorFn) (*ErasePersonResponse, error)
+
+	// RevealPersonWithBodyWithResponse Show who a person is and how to reach them, for a reason that is logged.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+	RevealPersonWithBodyWithResponse(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealPersonResponse, error)
+
+	// RevealPersonWithResponse Show who a person is and how to reach them, for a reason that is logged.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+	RevealPersonWithResponse(ctx context.Context, person Person, body RevealPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealPersonResponse, error)
 
 	// SignOutWithResponse Sign out; the session ends on the server.
 	//
@@ -9180,6 +10083,54 @@ func (r StateFactResponse) ContentType() string {
 	return ""
 }
 
+type ListFindingsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Findings
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFindingsResponse) GetJSON200() *Findings {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFindingsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFindingsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFindingsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFindingsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFindingsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetForecastResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -9311,6 +10262,54 @@ func (r GetLawFactsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetLawFactsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CompareListsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListDifference
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompareListsResponse) GetJSON200() *ListDifference {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CompareListsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CompareListsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompareListsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompareListsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompareListsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10030,6 +11029,54 @@ func (r GetInventoryResponse) ContentType() string {
 	return ""
 }
 
+type EnterListResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ListReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r EnterListResponse) GetJSON200() *ListReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r EnterListResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r EnterListResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r EnterListResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EnterListResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r EnterListResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListRulePackagesResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -10408,6 +11455,202 @@ func (r GetOrganisationResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetOrganisationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditResponse) GetJSON200() *AuditPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type FindPeopleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PeopleFound
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FindPeopleResponse) GetJSON200() *PeopleFound {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FindPeopleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FindPeopleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FindPeopleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FindPeopleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FindPeopleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ErasePersonResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *struct {
+		Erased int `json:"erased"`
+	}
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ErasePersonResponse) GetJSON200() *struct {
+	Erased int `json:"erased"`
+} {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ErasePersonResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ErasePersonResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ErasePersonResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ErasePersonResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ErasePersonResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RevealPersonResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FoundPerson
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevealPersonResponse) GetJSON200() *FoundPerson {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevealPersonResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevealPersonResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevealPersonResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevealPersonResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevealPersonResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11139,6 +12382,19 @@ func (c *ClientWithResponses) StateFactWithResponse(ctx context.Context, number 
 	return ParseStateFactResponse(rsp)
 }
 
+// ListFindingsWithResponse The privileged part of the case. What the sealed lists say about the organisation itself; for legal and the DPO.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/findings (the `ListFindings` operationId).
+func (c *ClientWithResponses) ListFindingsWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*ListFindingsResponse, error) {
+	rsp, err := c.ListFindings(ctx, number, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFindingsResponse(rsp)
+}
+
 // GetForecastWithResponse Does the sending end before the deadline, and what would make it?
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11176,6 +12432,19 @@ func (c *ClientWithResponses) GetLawFactsWithResponse(ctx context.Context, numbe
 		return nil, err
 	}
 	return ParseGetLawFactsResponse(rsp)
+}
+
+// CompareListsWithResponse What changed from one sealed list of the case to another, as counts.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/cases/{number}/lists/difference (the `CompareLists` operationId).
+func (c *ClientWithResponses) CompareListsWithResponse(ctx context.Context, number Number, params *CompareListsParams, reqEditors ...RequestEditorFn) (*CompareListsResponse, error) {
+	rsp, err := c.CompareLists(ctx, number, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompareListsResponse(rsp)
 }
 
 // ListMessagesWithResponse Messages by person number, channel and state.
@@ -11451,6 +12720,32 @@ func (c *ClientWithResponses) GetInventoryWithResponse(ctx context.Context, reqE
 	return ParseGetInventoryResponse(rsp)
 }
 
+// EnterListWithBodyWithResponse Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+func (c *ClientWithResponses) EnterListWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnterListResponse, error) {
+	rsp, err := c.EnterListWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnterListResponse(rsp)
+}
+
+// EnterListWithResponse Bring a list of people typed or scanned by hand into the inventory, or check it without taking anything in.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/inventory/lists (the `EnterList` operationId).
+func (c *ClientWithResponses) EnterListWithResponse(ctx context.Context, body EnterListJSONRequestBody, reqEditors ...RequestEditorFn) (*EnterListResponse, error) {
+	rsp, err := c.EnterList(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnterListResponse(rsp)
+}
+
 // ListRulePackagesWithResponse The rule packages that were proposed, newest first, and which of them holds.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11579,6 +12874,101 @@ func (c *ClientWithResponses) GetOrganisationWithResponse(ctx context.Context, r
 		return nil, err
 	}
 	return ParseGetOrganisationResponse(rsp)
+}
+
+// ListAuditWithResponse Who asked for people's data and why, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/people/audit (the `ListAudit` operationId).
+func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error) {
+	rsp, err := c.ListAudit(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditResponse(rsp)
+}
+
+// FindPeopleWithBodyWithResponse Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+//
+// Personal data go in the body, never in an address that somebody logs.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+func (c *ClientWithResponses) FindPeopleWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FindPeopleResponse, error) {
+	rsp, err := c.FindPeopleWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindPeopleResponse(rsp)
+}
+
+// FindPeopleWithResponse Find people by email address, phone number, full name or customer number. They are masked, and the search is logged.
+//
+// Personal data go in the body, never in an address that somebody logs.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/people/search (the `FindPeople` operationId).
+func (c *ClientWithResponses) FindPeopleWithResponse(ctx context.Context, body FindPeopleJSONRequestBody, reqEditors ...RequestEditorFn) (*FindPeopleResponse, error) {
+	rsp, err := c.FindPeople(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFindPeopleResponse(rsp)
+}
+
+// ErasePersonWithBodyWithResponse Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+func (c *ClientWithResponses) ErasePersonWithBodyWithResponse(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ErasePersonResponse, error) {
+	rsp, err := c.ErasePersonWithBody(ctx, person, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseErasePersonResponse(rsp)
+}
+
+// ErasePersonWithResponse Erase a person at their request. It cannot be undone; the number stays as a tombstone.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/people/{person}/erase (the `ErasePerson` operationId).
+func (c *ClientWithResponses) ErasePersonWithResponse(ctx context.Context, person Person, body ErasePersonJSONRequestBody, reqEditors ...RequestEditorFn) (*ErasePersonResponse, error) {
+	rsp, err := c.ErasePerson(ctx, person, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseErasePersonResponse(rsp)
+}
+
+// RevealPersonWithBodyWithResponse Show who a person is and how to reach them, for a reason that is logged.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+func (c *ClientWithResponses) RevealPersonWithBodyWithResponse(ctx context.Context, person Person, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealPersonResponse, error) {
+	rsp, err := c.RevealPersonWithBody(ctx, person, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealPersonResponse(rsp)
+}
+
+// RevealPersonWithResponse Show who a person is and how to reach them, for a reason that is logged.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/people/{person}/reveal (the `RevealPerson` operationId).
+func (c *ClientWithResponses) RevealPersonWithResponse(ctx context.Context, person Person, body RevealPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealPersonResponse, error) {
+	rsp, err := c.RevealPerson(ctx, person, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealPersonResponse(rsp)
 }
 
 // SignOutWithResponse Sign out; the session ends on the server.
@@ -12577,6 +13967,39 @@ func ParseStateFactResponse(rsp *http.Response) (*StateFactResponse, error) {
 	return response, nil
 }
 
+// ParseListFindingsResponse parses an HTTP response from a ListFindingsWithResponse call
+func ParseListFindingsResponse(rsp *http.Response) (*ListFindingsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFindingsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Findings
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetForecastResponse parses an HTTP response from a GetForecastWithResponse call
 func ParseGetForecastResponse(rsp *http.Response) (*GetForecastResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12652,6 +14075,39 @@ func ParseGetLawFactsResponse(rsp *http.Response) (*GetLawFactsResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest LawFacts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCompareListsResponse parses an HTTP response from a CompareListsWithResponse call
+func ParseCompareListsResponse(rsp *http.Response) (*CompareListsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompareListsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListDifference
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -13160,6 +14616,39 @@ func ParseGetInventoryResponse(rsp *http.Response) (*GetInventoryResponse, error
 	return response, nil
 }
 
+// ParseEnterListResponse parses an HTTP response from a EnterListWithResponse call
+func ParseEnterListResponse(rsp *http.Response) (*EnterListResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EnterListResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ListReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListRulePackagesResponse parses an HTTP response from a ListRulePackagesWithResponse call
 func ParseListRulePackagesResponse(rsp *http.Response) (*ListRulePackagesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13407,6 +14896,140 @@ func ParseGetOrganisationResponse(rsp *http.Response) (*GetOrganisationResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Organisation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
+func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseFindPeopleResponse parses an HTTP response from a FindPeopleWithResponse call
+func ParseFindPeopleResponse(rsp *http.Response) (*FindPeopleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FindPeopleResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PeopleFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseErasePersonResponse parses an HTTP response from a ErasePersonWithResponse call
+func ParseErasePersonResponse(rsp *http.Response) (*ErasePersonResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ErasePersonResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest struct {
+			Erased int `json:"erased"`
+		}
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRevealPersonResponse parses an HTTP response from a RevealPersonWithResponse call
+func ParseRevealPersonResponse(rsp *http.Response) (*RevealPersonResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevealPersonResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FoundPerson
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
