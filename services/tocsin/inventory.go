@@ -9,9 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/term"
 
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/services/scope/inventory"
@@ -28,6 +26,8 @@ type inventoryCmd struct {
 	Systems  inventorySystemsCmd  `cmd:"" help:"List systems and datasets."`
 	Generate inventoryGenerateCmd `cmd:"" help:"Write synthetic people who cannot be reached, or import them."`
 	Erase    inventoryEraseCmd    `cmd:"" help:"Erase people for good, at their request."`
+	Find     inventoryFindCmd     `cmd:"" help:"Find a person by email address, phone number, full name or customer number; masked unless revealed for a reason."`
+	Apart    inventoryApartCmd    `cmd:"" help:"Undo the joining of a person with another, for good."`
 	Lift     inventoryLiftCmd     `cmd:"" help:"Lift the tombstones of people who were erased, so that an import takes them in again."`
 	Rotate   inventoryRotateCmd   `cmd:"" help:"Replace the keys at the top of the key tree and destroy the old ones."`
 	Audit    inventoryAuditCmd    `cmd:"" help:"Show who asked for people's data and why."`
@@ -90,6 +90,7 @@ type files struct {
 	Mapping string   `help:"YAML file that maps columns; it is saved for --source." type:"existingfile"`
 	Source  string   `help:"Name of the source whose saved mapping is used."`
 	JSON    bool     `name:"json" help:"Print JSON."`
+	progress
 }
 
 // sources opens what the flags name.
@@ -170,20 +171,12 @@ func (f *files) run(ctx context.Context, o inventory.Options) error {
 		if err != nil {
 			return err
 		}
-		return importSources(ctx, s, f.Organisation, sources, o, f.JSON)
+		return importSources(ctx, s, f.Organisation, sources, f.told(o, f.JSON), f.JSON)
 	})
 }
 
-// importSources imports with a progress bar on a terminal and prints the report.
+// importSources imports and prints the report.
 func importSources(ctx context.Context, s *inventory.Store, org string, sources []inventory.Source, o inventory.Options, asJSON bool) error {
-	if !asJSON && term.IsTerminal(int(os.Stderr.Fd())) {
-		bar := progressbar.NewOptions(1000, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(40))
-		o.Progress = func(phase string, done float64) {
-			bar.Describe(phase)
-			_ = bar.Set(int(done * 1000)) // a bar that cannot be drawn is no reason to stop
-		}
-		defer func() { _ = bar.Finish() }()
-	}
 	report, err := s.Import(ctx, org, sources, o)
 	if asJSON {
 		return errors.Join(printJSON(report), err)
@@ -282,6 +275,7 @@ type inventoryGenerateCmd struct {
 	Seed   uint64 `default:"1" help:"The same seed gives the same people."`
 	Out    string `help:"Folder for CSV files, or a file ending in .tocsin; without it they are imported." type:"path"`
 	JSON   bool   `name:"json" help:"Print JSON."`
+	progress
 }
 
 // Run makes synthetic people.
@@ -290,7 +284,7 @@ func (c *inventoryGenerateCmd) Run(ctx context.Context) error {
 	switch {
 	case c.Out == "":
 		return c.with(ctx, func(s *inventory.Store) error {
-			return importSources(ctx, s, c.Organisation, []inventory.Source{set.Source()}, inventory.Options{What: "synthetic people"}, c.JSON)
+			return importSources(ctx, s, c.Organisation, []inventory.Source{set.Source()}, c.told(inventory.Options{What: "synthetic people"}, c.JSON), c.JSON)
 		})
 	case filepath.Ext(c.Out) == ".tocsin":
 		f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

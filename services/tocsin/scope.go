@@ -28,9 +28,10 @@ type scopeCmd struct {
 // incident is what was exposed.
 type incident struct {
 	place
-	Dataset    []string `required:"" help:"Datasets or systems that were reachable."`
-	From       string   `required:"" help:"Beginning of the window: 2026-11-01 or RFC 3339; dates are UTC."`
-	To         string   `required:"" help:"End of the window, exclusive."`
+	Case       string   `help:"Case number. Without --dataset, what its newest list was sealed for is asked again of the inventory of today."`
+	Dataset    []string `help:"Datasets or systems that were reachable."`
+	From       string   `help:"Beginning of the window: 2026-11-01 or RFC 3339; dates are UTC."`
+	To         string   `help:"End of the window, exclusive."`
 	Category   []string `help:"Only these categories (Fides keys or our codes)."`
 	Ring       string   `default:"in_system" enum:"proven,in_system,possible" help:"How certain the access is."`
 	Protection string   `default:"plain" enum:"plain,hashed,encrypted_key_safe,encrypted_key_lost" help:"State of the data."`
@@ -43,7 +44,14 @@ type incident struct {
 	JSON         bool     `name:"json" help:"Print JSON."`
 }
 
-func (i *incident) exposures() ([]event.Exposure, error) {
+// exposures returns what the flags name, or what the newest list of the case was sealed for.
+func (i *incident) exposures(ctx context.Context, s *inventory.Store) ([]event.Exposure, error) {
+	if len(i.Dataset) == 0 && i.Case != "" {
+		return s.Exposures(ctx, i.Organisation, i.Case)
+	}
+	if len(i.Dataset) == 0 || i.From == "" || i.To == "" {
+		return nil, errors.New("say what was exposed with --dataset, --from and --to, or name a --case that has a sealed list")
+	}
 	from, err := instant(i.From)
 	if err != nil {
 		return nil, fmt.Errorf("--from: %w", err)
@@ -77,11 +85,11 @@ type scopePreviewCmd struct{ incident }
 
 // Run counts.
 func (c *scopePreviewCmd) Run(ctx context.Context) error {
-	exposures, err := c.exposures()
-	if err != nil {
-		return err
-	}
 	return c.with(ctx, func(s *inventory.Store) error {
+		exposures, err := c.exposures(ctx, s)
+		if err != nil {
+			return err
+		}
 		a, err := s.Preview(ctx, c.Organisation, exposures, inventory.Policy{RetentionMonths: c.Retention})
 		if err != nil {
 			return err
@@ -114,24 +122,24 @@ func printCounts(a event.PreviewAnswer) {
 
 type scopeSealCmd struct {
 	incident
-	Case      string `required:"" help:"Case number."`
-	Statement string `help:"Name of the statement; the same name seals once. Default: the flags themselves."`
+	Statement string `help:"Name of the statement; the same name seals once. Default: the flags themselves, or the state of the inventory."`
 }
 
 // Run seals.
 func (c *scopeSealCmd) Run(ctx context.Context) error {
-	exposures, err := c.exposures()
-	if err != nil {
-		return err
-	}
-	if c.Statement == "" {
-		c.Statement = "cli " + strings.Join(append(append([]string{c.From, c.To, c.Ring, c.Protection}, c.Dataset...), c.Category...), " ")
-		if len(c.Jurisdiction)+len(c.Relation)+len(c.AgeClass)+len(c.Channel) > 0 {
-			c.Statement += fmt.Sprint(" only ", c.Jurisdiction, c.Relation, c.AgeClass, c.Channel)
-		}
+	if c.Case == "" {
+		return errors.New("name the case with --case")
 	}
 	return c.with(ctx, func(s *inventory.Store) error {
-		sealed, err := s.Seal(ctx, c.Organisation, c.Case, c.Statement, exposures, inventory.Policy{RetentionMonths: c.Retention})
+		exposures, err := c.exposures(ctx, s)
+		if err != nil {
+			return err
+		}
+		statement, err := c.statement(ctx, s)
+		if err != nil {
+			return err
+		}
+		sealed, err := s.Seal(ctx, c.Organisation, c.Case, statement, exposures, inventory.Policy{RetentionMonths: c.Retention})
 		if err != nil {
 			return err
 		}
@@ -141,6 +149,22 @@ func (c *scopeSealCmd) Run(ctx context.Context) error {
 		fmt.Printf("Revision %d of case %s: %d people, %s\n", sealed.Revision, sealed.Case, sealed.People, sealed.Digest)
 		return nil
 	})
+}
+
+// statement names what is sealed, so that the same flags seal once.
+func (c *scopeSealCmd) statement(ctx context.Context, s *inventory.Store) (string, error) {
+	if c.Statement != "" {
+		return c.Statement, nil
+	}
+	if len(c.Dataset) == 0 {
+		generation, err := s.Generation(ctx, c.Organisation)
+		return fmt.Sprintf("cli again, inventory %d", generation), err
+	}
+	name := "cli " + strings.Join(append(append([]string{c.From, c.To, c.Ring, c.Protection}, c.Dataset...), c.Category...), " ")
+	if len(c.Jurisdiction)+len(c.Relation)+len(c.AgeClass)+len(c.Channel) > 0 {
+		name += fmt.Sprint(" only ", c.Jurisdiction, c.Relation, c.AgeClass, c.Channel)
+	}
+	return name, nil
 }
 
 type scopeDiffCmd struct {
@@ -173,17 +197,25 @@ type scopeExportCmd struct {
 	// Controller nil is everybody; "" is the organisation's own data.
 	Controller *string `help:"Only the list of this controller; an empty one is the organisation's own data."`
 	Out        string  `required:"" help:"File to write, readable by you only; it must not exist." type:"path"`
+	JSON       bool    `name:"json" help:"Print JSON: what was written, without the people."`
 }
 
 // Run exports.
 func (c *scopeExportCmd) Run(ctx context.Context) error {
-	return c.with(ctx, func(s *inventory.Store) (err error) {
+	return c.with(ctx, func(s *inventory.Store) error {
 		f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		return s.Export(ctx, c.Organisation, c.Case, c.Revision, c.Controller, operator(), f)
+		people, err := s.Export(ctx, c.Organisation, c.Case, c.Revision, c.Controller, operator(), f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return errors.Join(err, os.Remove(c.Out)) // half a list is no list
+		}
+		if c.JSON {
+			return printJSON(map[string]any{"case": c.Case, "revision": c.Revision, "people": people, "out": c.Out})
+		}
+		fmt.Printf("%d people written to %s\n", people, c.Out)
+		return nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tocsin.dev/pkg/person"
 )
@@ -32,6 +33,9 @@ func readApart(ctx context.Context, q querier, h head) (map[pair]bool, error) {
 // again, in every list sealed from then on, and no import joins it to the same
 // person once more. Lists sealed before stay as they are.
 func (s *Store) TellApart(ctx context.Context, org string, number person.Number, actor, reason string) error {
+	if strings.TrimSpace(reason) == "" {
+		return fmt.Errorf("%w: say why the two are told apart", ErrAsked)
+	}
 	token, err := s.occupy(ctx, org, "telling people apart")
 	if err != nil {
 		return err

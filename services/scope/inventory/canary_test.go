@@ -101,7 +101,7 @@ func TestErasedPeopleAreInNoExportAndInNoFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		var before strings.Builder
-		if err := v.Export(ctx, "vardag", "c", 1, nil, "dora", &before); err != nil || !strings.Contains(before.String(), "Canariella") {
+		if _, err := v.Export(ctx, "vardag", "c", 1, nil, "dora", &before); err != nil || !strings.Contains(before.String(), "Canariella") {
 			t.Fatalf("export before the erasure: %v", err)
 		}
 		canary := numberOf(t, v.Store, "canariella@aviary.example.test")
@@ -115,7 +115,7 @@ func TestErasedPeopleAreInNoExportAndInNoFile(t *testing.T) {
 		for _, s := range []*Store{v.Store, v.another(t)} {
 			for revision := 1; revision <= 2; revision++ {
 				var out strings.Builder
-				if err := s.Export(ctx, "vardag", "c", revision, nil, "dora", &out); err != nil || !strings.Contains(out.String(), "Spatz") {
+				if _, err := s.Export(ctx, "vardag", "c", revision, nil, "dora", &out); err != nil || !strings.Contains(out.String(), "Spatz") {
 					t.Errorf("export of revision %d: %v", revision, err)
 				}
 				mustHoldNo(t, fmt.Sprintf("the export of revision %d", revision), []byte(out.String()), canaries)

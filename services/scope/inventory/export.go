@@ -12,18 +12,20 @@ import (
 )
 
 // Export writes a sealed list with its contacts as CSV, one person a row, in
-// order of number; with a controller, the list of that one. It is for the hands of an authorised person; the audit says
-// who took it.
-func (s *Store) Export(ctx context.Context, org, caseID string, revision int, controller *string, actor string, w io.Writer) error {
+// order of number; with a controller, the list of that one. It is for the hands
+// of an authorised person; the audit says who took it. It returns how many
+// people were written: those erased meanwhile are not.
+func (s *Store) Export(ctx context.Context, org, caseID string, revision int, controller *string, actor string, w io.Writer) (people int64, err error) {
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"number", "given_name", "family_name", "email", "phone", "address", "language", "jurisdiction", "age_class", "relation", "preference", "guardian", "deceased", "exposed"}); err != nil {
-		return fmt.Errorf("export: %w", err)
+		return 0, fmt.Errorf("export: %w", err)
 	}
-	err := s.Stream(ctx, org, caseID, revision, controller, actor, func(people []person.Contact) error {
-		for i := range people {
-			if err := out.Write(exportRow(&people[i])); err != nil {
+	err = s.Stream(ctx, org, caseID, revision, controller, actor, func(contacts []person.Contact) error {
+		for i := range contacts {
+			if err := out.Write(exportRow(&contacts[i])); err != nil {
 				return err
 			}
+			people++
 		}
 		return nil
 	})
@@ -32,9 +34,9 @@ func (s *Store) Export(ctx context.Context, org, caseID string, revision int, co
 		err = out.Error()
 	}
 	if err != nil {
-		return fmt.Errorf("export: %w", err)
+		return people, fmt.Errorf("export: %w", err)
 	}
-	return nil
+	return people, nil
 }
 
 func exportRow(c *person.Contact) []string {

@@ -115,7 +115,7 @@ func TestEachControllerHasAListOfItsOwn(t *testing.T) {
 				}
 			}
 			var out strings.Builder
-			if err := s.Export(t.Context(), "vardag", "c", 1, &name, "dora", &out); err != nil || strings.Count(out.String(), "\n") < int(want.people)+1 {
+			if _, err := s.Export(t.Context(), "vardag", "c", 1, &name, "dora", &out); err != nil || strings.Count(out.String(), "\n") < int(want.people)+1 {
 				t.Errorf("export for %q: %v\n%s", name, err, out.String())
 			}
 			if name == "alfa" && strings.Contains(out.String(), "Cid") {

@@ -112,6 +112,24 @@ func (s *Store) SealedRevision(ctx context.Context, org, caseID string, revision
 	return scanSealed(s.db.QueryRowContext(ctx, sealedColumns+`AND s.revision = $3`, org, caseID, revision))
 }
 
+// Exposures returns what the newest sealed list of a case was sealed for.
+func (s *Store) Exposures(ctx context.Context, org, caseID string) ([]event.Exposure, error) {
+	var text string
+	err := s.db.QueryRowContext(ctx, `SELECT s.exposures FROM sealed s JOIN inventory i ON i.id = s.inventory
+		WHERE i.org = $1 AND s.case_id = $2 ORDER BY s.revision DESC LIMIT 1`, org, caseID).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("%w: case %s/%s has none", ErrNotSealed, org, caseID)
+	}
+	var all []event.Exposure
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &all)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what case %s/%s was sealed for: %w", org, caseID, err)
+	}
+	return all, nil
+}
+
 func scanSealed(row *sql.Row) (Sealed, error) {
 	var x Sealed
 	var at int64
