@@ -118,6 +118,11 @@ func (d *Delivery) flushRow() error {
 // errSkip means that a row was refused and recorded with Bad.
 var errSkip = errors.New("row refused")
 
+// Skipped reports whether an error of Person, HoldingOf or Holding means only
+// that the row was left out: it has a fault, which is recorded, or its person
+// was erased on request. The next row may follow.
+func Skipped(err error) bool { return errors.Is(err, errSkip) }
+
 func (d *Delivery) attribute(p *Person) (attribute, error) {
 	jurisdiction, err := d.term(0, p.Jurisdiction)
 	if err != nil {

@@ -242,6 +242,9 @@ func (s *Set) Deliver(ctx context.Context, d *inventory.Delivery) error {
 		at := inventory.Origin{File: file, Line: uint32(i + 1)}
 		row.finishAddress()
 		ordinal, err := d.Person(&row.Person, at)
+		if inventory.Skipped(err) {
+			return nil // erased on request since
+		}
 		if err != nil {
 			return fmt.Errorf("synthetic person %d: %w", i+1, err)
 		}
