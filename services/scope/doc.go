@@ -14,7 +14,9 @@
 // Answers: what is held, how many an exposure would reach, what changed between
 // two revisions, contact records of a sealed list to notice alone, one person
 // to an authorised role, a list typed in by hand, an erasure on request, and what
-// the texts of a case come to on every person of its list.
+// the texts of a case come to on every person of its list, who asked for people's
+// data and why, and to legal and the data protection officer what a list says
+// about the organisation itself.
 //
 // Does not guarantee: that the inventory is what the organisation really holds;
 // it is as true as what was last imported.
