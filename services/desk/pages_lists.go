@@ -46,7 +46,7 @@ func (s *Service) doEnter(w http.ResponseWriter, r *http.Request, u User) error 
 // what was typed. The whole request fits in memory, so nothing of it is ever
 // written to a temporary file.
 func enterFormOf(r *http.Request) (enterForm, error) {
-	if err := r.ParseMultipartForm(maxRequest); err != nil && !errors.Is(err, http.ErrNotMultipart) {
+	if err := r.ParseMultipartForm(maxRequest); err != nil && !errors.Is(err, http.ErrNotMultipart) { //nolint:gosec // consoleRoutes limits the body
 		return enterForm{}, badRequest(err)
 	}
 	v := r.PostForm

@@ -3,10 +3,8 @@
 package inventory
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -18,6 +16,14 @@ import (
 
 // flock is how many canary people it takes for their import to need working files.
 const flock = 50_000
+
+// large skips a test that takes long and has nothing for the race detector.
+func large(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("large: run without -short")
+	}
+}
 
 func flockSources() []Source {
 	var b strings.Builder
@@ -56,6 +62,7 @@ func workingFiles(t *testing.T) (all []byte, files int) {
 }
 
 func TestAnImportUnderWayShowsNobodyInAnyFile(t *testing.T) {
+	large(t)
 	if runtime.GOOS != "linux" {
 		t.Skip("open files without a name can be read through /proc alone")
 	}
@@ -80,15 +87,10 @@ func TestAnImportUnderWayShowsNobodyInAnyFile(t *testing.T) {
 }
 
 func TestAnImportKilledInItsMiddleLeavesNobodyReadable(t *testing.T) {
+	large(t)
 	for _, phase := range []string{"identify", "index", "people"} {
 		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), killAt+"=canary "+phase, killFolder+"="+dir)
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Exited() {
-			t.Fatalf("the process was not killed while %s: %v, %s", phase, err, out)
-		}
+		dies(t, "canary "+phase, dir)
 		mustHoldNo(t, "what a process killed while "+phase+" left", bytesOf(t, dir), flockTexts)
 	}
 }

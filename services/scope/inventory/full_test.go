@@ -34,6 +34,7 @@ func importOnFullDisk(dir string) error {
 }
 
 func TestAFullDiskUnderTheWorkingFilesLeavesTheStoreAsItWas(t *testing.T) {
+	large(t)
 	dir := t.TempDir()
 	s, db, err := openAt(t.Context(), dir, noon)
 	if err != nil {

@@ -86,17 +86,23 @@ func killSelf() error {
 	return p.Kill()
 }
 
+// dies runs a helper process, which must kill itself at the phase.
+func dies(t *testing.T, phase, dir string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), killAt+"="+phase, killFolder+"="+dir)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Exited() {
+		t.Fatalf("the process was not killed at «%s»: %v, %s", phase, err, out)
+	}
+}
+
 func TestAKilledImportIsTakenUpWithTheSameResult(t *testing.T) {
 	want := sealedAfter(t, nil)
 	for _, phase := range []string{"read", "identify", "index", "people"} {
 		dir := t.TempDir()
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), killAt+"="+phase, killFolder+"="+dir)
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Exited() {
-			t.Fatalf("the process was not killed while %s: %v, %s", phase, err, out)
-		}
+		dies(t, phase, dir)
 		// At first the dead process still holds the lock, for at most a minute.
 		s, db, err := openAt(t.Context(), dir, noon.Add(10*time.Second))
 		if err != nil {
@@ -178,13 +184,7 @@ func TestAKilledSealIsTakenUpWithTheSameDigest(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), killAt+"="+phase, killFolder+"="+dir)
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Exited() {
-			t.Fatalf("the process was not killed at «%s»: %v, %s", phase, err, out)
-		}
+		dies(t, phase, dir)
 		if s, db, err = openAt(t.Context(), dir, noon.Add(2*time.Hour)); err != nil {
 			t.Fatal(err)
 		}

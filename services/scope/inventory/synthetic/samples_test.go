@@ -78,17 +78,12 @@ func hasRecord(row *Row, datasets ...string) bool {
 // sample imports the files of an organisation and seals the list of everybody.
 func sample(t *testing.T, org string) (*inventory.Store, plainly, inventory.Sealed) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("large: run without -short")
+	}
 	set := New(org, samplePeople, sampleSeed)
-	dir := t.TempDir()
-	if err := set.Write(dir); err != nil {
-		t.Fatal(err)
-	}
-	files, err := inventory.Folder(dir, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := store(t)
-	if r, err := s.Import(t.Context(), org, files, inventory.Options{}); err != nil || r.Bad > 0 {
+	if r, err := s.Import(t.Context(), org, files(t, set), inventory.Options{}); err != nil || r.Bad > 0 {
 		t.Fatalf("import: %v, %v", err, r.Errors)
 	}
 	var everything []event.Exposure

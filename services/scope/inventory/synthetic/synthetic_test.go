@@ -37,20 +37,26 @@ func exposures(set *Set) (all []event.Exposure) {
 	return all
 }
 
+// files writes a set to a folder and returns its files as sources.
+func files(t *testing.T, set *Set) []inventory.Source {
+	t.Helper()
+	dir := t.TempDir()
+	if err := set.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	all, err := inventory.Folder(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 func TestFilesAndDirectDeliveryGiveTheSamePeople(t *testing.T) {
 	for _, org := range append(Organisations(), "other") {
 		t.Run(org, func(t *testing.T) {
 			set := New(org, 2000, 42)
-			dir := t.TempDir()
-			if err := set.Write(dir); err != nil {
-				t.Fatal(err)
-			}
-			files, err := inventory.Folder(dir, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var digests []string
-			for _, sources := range [][]inventory.Source{files, {set.Source()}} {
+			for _, sources := range [][]inventory.Source{files(t, set), {set.Source()}} {
 				s := store(t)
 				r, err := s.Import(t.Context(), org, sources, inventory.Options{})
 				if err != nil {
