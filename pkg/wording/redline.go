@@ -35,8 +35,58 @@ func Redline(from, to string) []Span {
 			add("added", e.Y)
 		}
 	}
+	return whole(out)
+}
+
+// whole joins changes of neighbouring words that share nothing but the blank
+// between them, as a person would mark them: "[-old name-]{+new address+}".
+func whole(spans []Span) (out []Span) {
+	for i := 0; i < len(spans); {
+		end := i
+		for end < len(spans) && (spans[end].Op != "same" || end > i && isBlank(spans[end].Text) && end+1 < len(spans)) {
+			end++
+		}
+		if end == i {
+			out = append(out, spans[i])
+			i++
+			continue
+		}
+		out = append(out, exchange(spans[i:end])...)
+		i = end
+	}
 	return out
 }
+
+// exchange writes a run of changes as one removal and one addition. A run that
+// only removes or only adds stays as it is.
+func exchange(run []Span) []Span {
+	var removed, added, blanks string
+	for _, s := range run {
+		if s.Op != "added" {
+			removed += s.Text
+		}
+		if s.Op != "removed" {
+			added += s.Text
+		}
+		if s.Op == "same" {
+			blanks += s.Text
+		}
+	}
+	if len(removed) == len(blanks) || len(added) == len(blanks) {
+		return run
+	}
+	rest := ""
+	if strings.HasSuffix(removed, " ") && strings.HasSuffix(added, " ") {
+		removed, added, rest = removed[:len(removed)-1], added[:len(added)-1], " "
+	}
+	out := []Span{{"removed", removed}, {"added", added}}
+	if rest != "" {
+		out = append(out, Span{"same", rest})
+	}
+	return out
+}
+
+func isBlank(s string) bool { return strings.Trim(s, " ") == "" }
 
 // Changed reports whether a redline shows any change.
 func Changed(spans []Span) bool {

@@ -14,6 +14,18 @@ func TestOneCommaShowsAsOneComma(t *testing.T) {
 	}
 }
 
+func TestNeighbouringWordsAreExchangedAsOne(t *testing.T) {
+	for want, texts := range map[string][2]string{
+		"We lost your [-old name-]{+new address+} today.": {"We lost your old name today.", "We lost your new address today."},
+		"[-Dear-]{+We are sorry,+} {{person.full_name}}":  {"Dear {{person.full_name}}", "We are sorry, {{person.full_name}}"},
+		"We lost [-all of -]it.":                          {"We lost all of it.", "We lost it."},
+	} {
+		if got := Plain(Redline(texts[0], texts[1])); got != want {
+			t.Errorf("redline = %q, want %q", got, want)
+		}
+	}
+}
+
 func TestARedlineHoldsBothTextsWhole(t *testing.T) {
 	word := rapid.SampledFrom([]string{"a", "år", "Ö", ",", " ", "\n", "data", "{{person.given_name}}", "."})
 	rapid.Check(t, func(t *rapid.T) {

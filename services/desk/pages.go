@@ -98,6 +98,7 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("GET /cases/{number}/wording/new", s.openText)
 	signedIn("GET /cases/{number}/wording/{audience}/{channel}/{language}", s.pageText)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}", s.doText)
+	signedIn("GET /cases/{number}/wording/{audience}/{channel}/{language}/compare", s.pageCompare)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/reject", s.doReject)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/remark", s.doRemark)
 	signedIn("GET /cases/{number}/approve", s.pageApprove)

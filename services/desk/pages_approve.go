@@ -75,21 +75,13 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 
 // sinceApproval adds the redline of what changed since the text was last approved.
 func sinceApproval(t *textView, c *casefile.Case, versions []casefile.Text) {
-	for i := len(c.Approvals) - 1; i >= 0; i-- {
-		for _, approved := range c.Approvals[i].Approval.Texts {
-			if approved.TextKey != t.T.TextKey {
-				continue
-			}
-			for _, v := range versions {
-				if v.TextKey == t.T.TextKey && v.Digest == approved.Digest && v.Digest != t.T.Digest {
-					t.Redline = wording.Redline(v.Body, t.T.Body)
-					if v.Subject != t.T.Subject {
-						t.SubjectRedline = wording.Redline(v.Subject, t.T.Subject)
-					}
-				}
-			}
-			return
-		}
+	v := approvedVersion(c, versions, t.T.TextKey)
+	if v == nil || v.Digest == t.T.Digest {
+		return
+	}
+	t.Redline = wording.Redline(v.Body, t.T.Body)
+	if v.Subject != t.T.Subject {
+		t.SubjectRedline = wording.Redline(v.Subject, t.T.Subject)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -260,9 +259,6 @@ type textPage struct {
 	MayDraft, MayReject     bool
 	Remarks                 []remarkView
 	Versions                []textView
-	VersionOptions          []option
-	From, To                string
-	SubjectRedline, Redline []wording.Span
 }
 
 func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typed *textForm, preview bool, cause error) error {
@@ -335,35 +331,19 @@ func starterFor(c *casefile.Case, k event.TextKey) (textForm, string) {
 	return textForm{}, ""
 }
 
-// addVersions lists the versions of the page's text and the redline that was asked for.
+// addVersions lists the versions of the page's text.
 func (s *Service) addVersions(r *http.Request, u User, page *textPage) error {
 	all, err := s.Versions(r.Context(), u, page.Case.Number)
 	if err != nil {
 		return err
 	}
-	page.From, page.To = r.URL.Query().Get("from"), r.URL.Query().Get("to")
-	var from, to *casefile.Text
 	for i := range all {
 		t := &all[i]
 		if t.TextKey != page.K {
 			continue
 		}
-		n := strconv.Itoa(t.Version)
 		page.Versions = append(page.Versions, textView{T: t, Writer: s.userName(t.Writer), Before: t.Version - 1})
-		page.VersionOptions = append(page.VersionOptions, option{Value: n, Text: "Version " + n})
-		if n == page.From {
-			from = t
-		}
-		if n == page.To {
-			to = t
-		}
 	}
 	slices.Reverse(page.Versions)
-	if from != nil && to != nil {
-		page.Redline = wording.Redline(from.Body, to.Body)
-		if from.Subject != to.Subject {
-			page.SubjectRedline = wording.Redline(from.Subject, to.Subject)
-		}
-	}
 	return nil
 }

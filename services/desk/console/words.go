@@ -33,6 +33,7 @@ func Funcs() template.FuncMap {
 		"id":      elementID,
 		"percent": func(n, of int64) string { return percent(n, of) },
 		"add":     func(a, b int) int { return a + b },
+		"marks":   marks,
 	}
 }
 
@@ -80,6 +81,14 @@ func Short(digest string) string {
 		tail = tail[:16] + "…"
 	}
 	return head + tail
+}
+
+// marks makes a change that is nothing but space visible: a blank as ␣, the end of a line as ⏎.
+func marks(changed string) string {
+	if strings.TrimSpace(changed) != "" {
+		return changed
+	}
+	return strings.NewReplacer(" ", "␣", "\n", "⏎\n").Replace(changed)
 }
 
 // elementID makes the id of a control from the path of a field.
