@@ -10,6 +10,9 @@ const AskWording = "tocsin.ask.scope.wording"
 // NamedPeople is the most person numbers that an answer names for one finding.
 const NamedPeople = 20
 
+// ShownPeople is the most person numbers that an answer names as examples of one form.
+const ShownPeople = 3
+
 // WordingQuestion asks about the texts of a case as they stand in the journal.
 type WordingQuestion struct {
 	Org  string `json:"org"`
@@ -39,6 +42,8 @@ type WordingAnswer struct {
 	// Variants count people by text and the conditions of the text they meet. A
 	// person counts under every channel on which they could be told.
 	Variants []VariantCount `json:"variants,omitempty"`
+	// Samples are people whose notices are worth looking at before a yes.
+	Samples []SamplePeople `json:"samples,omitempty"`
 	// Erased and Deceased people are not written to; WithoutGuardian are minors
 	// whose guardian is unknown; Unreachable have no address on any channel that has a text.
 	Erased          int64 `json:"erased,omitempty"`
@@ -71,4 +76,16 @@ type VariantCount struct {
 	// Conditions are those met, as they are written in the text.
 	Conditions []string `json:"conditions"`
 	People     int64    `json:"people"`
+	// Numbers are the first of them, at most ShownPeople.
+	Numbers []person.Number `json:"numbers,omitempty"`
+}
+
+// SamplePeople are people of the list who are alike in a way that easily goes wrong.
+type SamplePeople struct {
+	// Kind is "no_name", "no_given_name", "minor", "payment_card",
+	// "other_language" (than the organisation's), "unknown_language" or "unreachable".
+	Kind   string `json:"kind"`
+	People int64  `json:"people"`
+	// Numbers are the first of them, at most ShownPeople.
+	Numbers []person.Number `json:"numbers"`
 }

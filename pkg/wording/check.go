@@ -27,6 +27,10 @@ type Finding struct {
 	// Overridable says that a second person may override it with a reason.
 	Overridable bool   `json:"overridable,omitempty"`
 	Message     string `json:"message"`
+	// People is how many people of the list it is about, 0 if it is about the
+	// words; Numbers are the first of them.
+	People  int64           `json:"people,omitempty"`
+	Numbers []person.Number `json:"numbers,omitempty"`
 }
 
 // Demand is a content item that a duty requires or forbids in a notice.
@@ -268,7 +272,7 @@ func (s Set) checkLanguages() []Finding {
 			if language == "unknown" && s.has(channel, s.Organisation.Language) {
 				continue
 			}
-			f := Finding{Check: "language", Blocks: s.LanguageFallback == "", Overridable: true,
+			f := Finding{Check: "language", Blocks: s.LanguageFallback == "", Overridable: true, People: s.Languages[language],
 				Message: fmt.Sprintf("%d people read %s, and there is no %s text in it", s.Languages[language], language, channel)}
 			out = append(out, f)
 		}

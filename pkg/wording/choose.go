@@ -11,7 +11,6 @@ import (
 // language, or one in its base language ("en-GB" for "en-AU"), the first by tag
 // if there are several. There is no other fall-back.
 func Choose(keys []event.TextKey, audience, channel, language string) (event.TextKey, bool) {
-	base, _, _ := strings.Cut(language, "-")
 	var found event.TextKey
 	for _, k := range keys {
 		if k.Audience != audience || k.Channel != channel {
@@ -20,7 +19,7 @@ func Choose(keys []event.TextKey, audience, channel, language string) (event.Tex
 		if k.Language == language {
 			return k, true
 		}
-		if have, _, _ := strings.Cut(k.Language, "-"); have == base && (found.Language == "" || k.Language < found.Language) {
+		if base(k.Language) == base(language) && (found.Language == "" || k.Language < found.Language) {
 			found = k
 		}
 	}
@@ -39,4 +38,10 @@ func ChooseFor(keys []event.TextKey, audience, channel, language, home string, f
 		k, ok = Choose(keys, audience, channel, home)
 	}
 	return k, ok
+}
+
+// base returns the language of a BCP 47 tag without region and script.
+func base(tag string) string {
+	b, _, _ := strings.Cut(tag, "-")
+	return b
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
 )
@@ -24,8 +25,14 @@ type Survey struct {
 	fallBack bool
 	// readers caches which texts a reader of a language gets, by audience.
 	readers [2]map[string]*reader
+	// card is the exposed card; samples runs parallel to sampleKinds.
+	card    category.Set
+	samples [len(sampleKinds)]lack
 	out     event.WordingAnswer
 }
+
+// sampleKinds are the ways of being worth a look, in the order in which they are shown.
+var sampleKinds = [...]string{"no_name", "no_given_name", "minor", "payment_card", "other_language", "unknown_language", "unreachable"}
 
 // surveyed is one text with what was counted of it.
 type surveyed struct {
@@ -42,6 +49,7 @@ type form struct {
 	id     uint64
 	fields []Field
 	people int64
+	first  []person.Number
 	// lacks runs parallel to fields.
 	lacks []lack
 }
@@ -66,13 +74,19 @@ type reader struct {
 	texts [len(surveyChannels)]*surveyed
 	// none are those who could be told on a channel and have no text there.
 	none [len(surveyChannels)]lack
+	// unknown says that no language is known, other that it is not the organisation's.
+	unknown, other bool
 }
 
 // NewSurvey compiles the texts. Home is the organisation's language, and
 // fallBack says whether a person decided that it serves where a language has no
 // text. It returns an error that names the text and line if one does not compile.
 func NewSurvey(texts []event.WordingDrafted, home string, fallBack bool) (*Survey, error) {
-	s := &Survey{home: home, fallBack: fallBack, readers: [2]map[string]*reader{{}, {}}}
+	card, err := category.Parse("payment_card")
+	if err != nil {
+		return nil, err
+	}
+	s := &Survey{home: home, fallBack: fallBack, card: card, readers: [2]map[string]*reader{{}, {}}}
 	for _, t := range texts {
 		tpl, err := Compile(t.TextKey, t.Subject, t.Body)
 		if err != nil {
@@ -94,6 +108,7 @@ func (s *Survey) Add(named, reach *person.Contact) {
 		return
 	case named.AgeClass == person.AgeMinor && named == reach:
 		s.out.WithoutGuardian++
+		s.sample(named, &reader{}, true)
 		return
 	}
 	r := s.reader(named != reach, reach.Language)
@@ -112,6 +127,18 @@ func (s *Survey) Add(named, reach *person.Contact) {
 	if !told {
 		s.out.Unreachable++
 	}
+	s.sample(named, r, told)
+}
+
+// sample counts the person under every way of being worth a look.
+func (s *Survey) sample(named *person.Contact, r *reader, told bool) {
+	noGiven, noFamily := blank(named.GivenName), blank(named.FamilyName)
+	for i, is := range [len(sampleKinds)]bool{noGiven && noFamily, noGiven && !noFamily, named.AgeClass == person.AgeMinor,
+		named.Exposed.Has(s.card), r.other, r.unknown, !told} {
+		if is {
+			s.samples[i].add(named.Number)
+		}
+	}
 }
 
 // AddErased counts people who were erased since the list was sealed.
@@ -129,7 +156,8 @@ func (s *Survey) reader(guardian bool, language string) *reader {
 	if r != nil {
 		return r
 	}
-	r = &reader{}
+	r = &reader{unknown: language == "" || language == "unknown"}
+	r.other = !r.unknown && base(language) != base(s.home)
 	for i, channel := range surveyChannels {
 		if k, ok := ChooseFor(s.keys, surveyAudiences[kind], channel, language, s.home, s.fallBack); ok {
 			r.texts[i] = s.texts[slices.Index(s.keys, k)]
@@ -152,6 +180,9 @@ func (x *surveyed) add(r Recipient) {
 		x.last = f
 	}
 	f.people++
+	if len(f.first) < event.ShownPeople {
+		f.first = append(f.first, r.Contact.Number)
+	}
 	for i, field := range f.fields {
 		if r.lacks(field) {
 			f.lacks[i].add(r.Contact.Number)
@@ -255,6 +286,9 @@ func (s *Survey) Merge(o *Survey) {
 	s.out.Deceased += o.out.Deceased
 	s.out.WithoutGuardian += o.out.WithoutGuardian
 	s.out.Unreachable += o.out.Unreachable
+	for i := range o.samples {
+		s.samples[i].merge(o.samples[i])
+	}
 	for i, x := range o.texts {
 		s.texts[i].furtherPeople += x.furtherPeople
 		for field, l := range x.further {
@@ -270,6 +304,7 @@ func (s *Survey) Merge(o *Survey) {
 				continue
 			}
 			mine.people += f.people
+			mine.first = firstOf(append(mine.first, f.first...), event.ShownPeople)
 			for j := range f.lacks {
 				mine.lacks[j].merge(f.lacks[j])
 			}
@@ -287,9 +322,13 @@ func (s *Survey) Merge(o *Survey) {
 
 func (l *lack) merge(o lack) {
 	l.people += o.people
-	l.numbers = append(l.numbers, o.numbers...)
-	slices.Sort(l.numbers)
-	l.numbers = l.numbers[:min(len(l.numbers), event.NamedPeople)]
+	l.numbers = firstOf(append(l.numbers, o.numbers...), event.NamedPeople)
+}
+
+// firstOf returns the lowest numbers, at most most.
+func firstOf(numbers []person.Number, most int) []person.Number {
+	slices.Sort(numbers)
+	return numbers[:min(len(numbers), most)]
 }
 
 // Answer returns what was counted so far, worst first.
@@ -306,7 +345,7 @@ func (s *Survey) Answer() event.WordingAnswer {
 			a.Variants = append(a.Variants, event.VariantCount{TextKey: x.t.Key, Conditions: []string{"further combinations"}, People: x.furtherPeople})
 		}
 		for _, f := range x.variants {
-			a.Variants = append(a.Variants, event.VariantCount{TextKey: x.t.Key, Conditions: x.t.names(f.id), People: f.people})
+			a.Variants = append(a.Variants, event.VariantCount{TextKey: x.t.Key, Conditions: x.t.names(f.id), People: f.people, Numbers: f.first})
 			for i, field := range f.fields {
 				if f.lacks[i].people == 0 {
 					continue
@@ -322,6 +361,11 @@ func (s *Survey) Answer() event.WordingAnswer {
 		}
 	}
 	a.Unworded = s.unworded()
+	for i, l := range s.samples {
+		if l.people > 0 {
+			a.Samples = append(a.Samples, event.SamplePeople{Kind: sampleKinds[i], People: l.people, Numbers: firstOf(slices.Clone(l.numbers), event.ShownPeople)})
+		}
+	}
 	slices.SortFunc(a.Missing, func(x, y event.MissingValue) int {
 		return cmp.Or(cmp.Compare(y.People, x.People), cmp.Compare(x.TextKey.String()+x.Field, y.TextKey.String()+y.Field))
 	})

@@ -102,6 +102,9 @@ func TestTheSurveyFindsExactlyThoseWhoseLetterCannotBeWritten(t *testing.T) {
 		gotTold, gotUnworded := map[event.TextKey]int64{}, map[string]int64{}
 		for _, v := range a.Variants {
 			gotTold[v.TextKey] += v.People
+			if int64(len(v.Numbers)) != min(v.People, event.ShownPeople) || !slices.IsSorted(v.Numbers) {
+				t.Fatalf("%d people get one form and %v are shown", v.People, v.Numbers)
+			}
 		}
 		for _, u := range a.Unworded {
 			gotUnworded[u.Audience+"/"+u.Channel] += u.People
@@ -125,6 +128,35 @@ func TestTheSurveyFindsExactlyThoseWhoseLetterCannotBeWritten(t *testing.T) {
 			t.Fatalf("without a text: %v, want %v", gotUnworded, unworded)
 		}
 	})
+}
+
+func TestTheSurveyNamesPeopleWorthALook(t *testing.T) {
+	s, err := NewSurvey(drafts(), "en-GB", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(n person.Number, change func(*person.Contact)) {
+		c := &person.Contact{Number: n, GivenName: "Ada", FamilyName: "Byron", Email: "a@example.test", Language: "en-US", AgeClass: person.AgeAdult, Exposed: exposed(t, "email")}
+		change(c)
+		s.Add(c, c)
+	}
+	add(1, func(*person.Contact) {})
+	add(2, func(c *person.Contact) { c.GivenName = "" })
+	add(3, func(c *person.Contact) { c.GivenName, c.FamilyName = " ", "" })
+	add(4, func(c *person.Contact) { c.AgeClass = person.AgeMinor })
+	add(5, func(c *person.Contact) { c.Exposed = exposed(t, "payment_card") })
+	add(6, func(c *person.Contact) { c.Language = "fi" })
+	add(7, func(c *person.Contact) { c.Language = "" })
+	add(8, func(c *person.Contact) { c.Email = "" })
+	add(9, func(c *person.Contact) { c.Deceased, c.GivenName = true, "" })
+	got := map[string][]person.Number{}
+	for _, x := range s.Answer().Samples {
+		got[x.Kind] = x.Numbers
+	}
+	want := map[string][]person.Number{"no_given_name": {2}, "no_name": {3}, "minor": {4}, "payment_card": {5}, "other_language": {6}, "unknown_language": {7}, "unreachable": {8}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("worth a look are %v, want %v", got, want)
+	}
 }
 
 func TestASurveyStaysSmallWhateverTheTextBranchesOn(t *testing.T) {

@@ -32,7 +32,10 @@ func (a *apiServer) CheckWording(ctx context.Context, r api.CheckWordingRequestO
 func apiFindings(all []wording.Finding) []api.Finding {
 	out := []api.Finding{}
 	for _, f := range all {
-		x := api.Finding{Check: f.Check, Blocks: f.Blocks, Overridable: f.Overridable, Message: f.Message}
+		x := api.Finding{Check: f.Check, Blocks: f.Blocks, Overridable: f.Overridable, Message: f.Message, People: f.People}
+		for _, n := range f.Numbers {
+			x.Numbers = append(x.Numbers, int64(n))
+		}
 		if f.Text != (event.TextKey{}) {
 			x.Text = f.Text.String()
 		}

@@ -64,19 +64,11 @@ func (a *apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsReques
 	if err != nil {
 		return nil, err
 	}
-	findings := []api.Finding{}
-	for _, f := range p.Findings {
-		x := api.Finding{Check: f.Check, Blocks: f.Blocks, Overridable: f.Overridable, Message: f.Message}
-		if f.Text != (event.TextKey{}) {
-			x.Text = f.Text.String()
-		}
-		findings = append(findings, x)
-	}
 	return api.ListApprovals200JSONResponse{
 		Proposal: api.ApprovalProposal{
 			Texts: append([]api.ApprovedText{}, p.Texts...), SheetDigest: p.SheetDigest, Revision: p.Revision, ScopeDigest: p.ScopeDigest,
 			People: p.People, Channels: append([]string{}, p.Channels...), Duties: append([]string{}, p.Duties...),
-			ValidUntil: p.ValidUntil, Eyes: p.Eyes, Findings: findings, ReasonsAgainst: append([]string{}, p.Against...),
+			ValidUntil: p.ValidUntil, Eyes: p.Eyes, Findings: apiFindings(p.Findings), ReasonsAgainst: append([]string{}, p.Against...),
 		},
 		Approvals: apiApprovals(c, a.s.cfg.Now()),
 	}, nil

@@ -1,10 +1,14 @@
 package desk
 
 import (
+	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/person"
 )
 
 func TestAnyTwoVersionsAreComparedSideBySideAndInOneText(t *testing.T) {
@@ -27,7 +31,7 @@ func TestAnyTwoVersionsAreComparedSideBySideAndInOneText(t *testing.T) {
 	lea.sees("We are sorry, {{person.full_name}}.We are added: very end of added sorry, {{person.full_name}}")
 	lea.get(page + "?from=2&to=4")
 	lea.sees("2 passages: Change 1 Change 2")
-	lea.sees("removed: Call end of removed us added: Write to end of added us")
+	lea.sees("removed: Call end of removed usadded: Write to end of added us")
 	lea.press("Compare", map[string][]string{"from": {"2"}, "to": {"3"}, "view": {"inline"}})
 	lea.sees("1 passage Removed words")
 	lea.sees("We are added: very end of added sorry, {{person.full_name}}. Call us")
@@ -44,4 +48,107 @@ func TestAnyTwoVersionsAreComparedSideBySideAndInOneText(t *testing.T) {
 	b.must(err)
 	lea.get(page)
 	lea.sees("Compare: SMS to people in en-GB")
+}
+
+func TestThePageOfTheChecksNamesEveryFindingOfTheWholeList(t *testing.T) {
+	b := newBench(t)
+	number := b.declare()
+	ana, lea := b.surf("ana"), b.surf("lea")
+	page := "/cases/" + number + "/wording/check"
+	lea.get(page)
+	lea.sees("No text has been written yet")
+
+	number = b.ready()
+	page = "/cases/" + number + "/wording/check"
+	b.survey = func(a *event.WordingAnswer) { a.Done, a.Checked = false, 120 }
+	lea.get(page)
+	lea.sees("120 of 500 people checked (24 %)")
+	lea.sees("Nobody can approve before")
+
+	b.survey = func(a *event.WordingAnswer) {
+		a.Missing = []event.MissingValue{{TextKey: emailKey, Field: "person.full_name", People: 25, Numbers: []person.Number{4, 9}}}
+		a.Samples = []event.SamplePeople{{Kind: "minor", People: 3, Numbers: []person.Number{7}}}
+		a.Variants = []event.VariantCount{{TextKey: emailKey, Conditions: []string{"exposed.payment_card"}, People: 12, Numbers: []person.Number{31}}}
+		a.Unworded = []event.UnwordedPeople{{TextKey: event.TextKey{Audience: "guardians", Channel: "email", Language: "da"}, People: 2, Numbers: []person.Number{5, 6}}}
+		a.Deceased = 8
+	}
+	lea.get(page)
+	for _, words := range []string{
+		"1 finding blocks approval", "merge value in Email to people in en-GB", "For example number Preview person 4, Preview person 9",
+		"Nobody can let this stand: mend it.", "A child or young person3Preview person 7", "exposed.payment_card12Preview person 31",
+		"Email to guardians in da2", "Have died8",
+	} {
+		lea.sees(words)
+	}
+	ana.get(page)
+	ana.sees("For example number 4, 9") // an analyst may not look, so the numbers lead nowhere
+
+	b.survey = func(a *event.WordingAnswer) { a.ScopeDigest = "sha256:another" }
+	lea.get(page)
+	lea.sees("Out of date. The texts, the facts sheet or the list changed while they were being checked.")
+	b.survey = nil
+	lea.get(page)
+	lea.sees("Nothing blocks approval")
+	_, err := b.desk.StateExposure(t.Context(), b.user("ana"), On{Case: number}, event.ExposureStated{Exposures: []event.Exposure{
+		{Dataset: "crm.customers", From: b.now.Now().AddDate(0, 0, -30), To: b.now.Now()}}})
+	b.must(err)
+	lea.get(page)
+	lea.sees("Out of date. The exposure was stated anew")
+}
+
+func TestAFindingIsLetStandOnThePageOfTheChecks(t *testing.T) {
+	b := newBench(t)
+	number := b.ready()
+	_, err := b.desk.DraftWording(t.Context(), b.user("lea"), On{Case: number}, event.WordingDrafted{
+		TextKey: event.TextKey{Audience: "people", Channel: "sms", Language: "en-GB"}, Body: strings.Repeat("Somebody read your data. ", 60)})
+	b.must(err)
+	lea, dora := b.surf("lea"), b.surf("dora")
+	page := "/cases/" + number + "/wording/check"
+	lea.get(page)
+	lea.sees("let somebody decide who reviews and wrote none of the texts")
+	dora.get(page)
+	dora.press("Let it stand", url.Values{"reason": {""}})
+	dora.sees("Say why it may stand")
+	dora.press("Let it stand", url.Values{"reason": {"It must all be said"}})
+	dora.sees("The decision is recorded")
+	dora.sees("let stand by dora: It must all be said")
+	if !strings.HasSuffix(dora.at, page) {
+		t.Errorf("the decision leads to %s", dora.at)
+	}
+}
+
+func TestAPersonsNoticeIsShownWithItsBytesOnlyForAReason(t *testing.T) {
+	b := newBench(t)
+	number := b.ready()
+	b.draft("ana", number, "Hi.{{#if exposed.email}} Mail.{{/if}}{{#if exposed.payment_card}} Card.{{/if}}")
+	b.playLetters()
+	b.survey = func(a *event.WordingAnswer) {
+		a.Samples = []event.SamplePeople{{Kind: "no_given_name", People: 2, Numbers: []person.Number{7, 8}}}
+	}
+	ana, lea := b.surf("ana"), b.surf("lea")
+	page := "/cases/" + number + "/preview"
+	ana.get(page)
+	ana.sees("Legal, the data protection officer and administrators may look at one.")
+	lea.get(page)
+	lea.sees("Only a family name is known2Choose person 7, Choose person 8")
+	lea.get(page + "?person=7&channel=email")
+	lea.press("Show the notice", nil)
+	lea.sees("Error: Say why you look")
+	lea.press("Show the notice", url.Values{"reason": {"sample before approval"}})
+	for _, words := range []string{
+		"Notice of person 7", "a@people.example", "asked by lea because sample before approval", "email, then sms", `{"to":"å"}`, "11 bytes of application/json",
+		"Applies exposed.email", "Does not apply exposed.payment_card", "Sorry, <b>Bo</b>.",
+	} {
+		lea.sees(words)
+	}
+	lea.press("Show the notice", url.Values{"person": {"404"}})
+	lea.sees("Error: Nobody on the newest sealed list has the number 404")
+	resp, err := lea.client.PostForm(lea.url+page, url.Values{"do": {"bytes"}, "person": {"7"}, "channel": {"email"}, "reason": {"to keep"}})
+	b.must(err)
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	b.must(err)
+	if string(data) != `{"to":"å"}` || !strings.Contains(resp.Header.Get("Content-Disposition"), "person-7-email.json") {
+		t.Errorf("downloaded %q as %s", data, resp.Header.Get("Content-Disposition"))
+	}
 }

@@ -48,6 +48,7 @@ type bench struct {
 	users   []User
 	alerts  map[string]event.AlertDetail
 	missing []event.MissingValue
+	survey  func(*event.WordingAnswer)
 	intake  *bus.Bus
 	live    *contractTransport
 	scope   *journal.Journal
@@ -209,6 +210,9 @@ func (b *bench) answerWording(ctx context.Context, q event.WordingQuestion) (eve
 		a.Texts = append(a.Texts, event.ApprovedText{TextKey: t.TextKey, Digest: t.Digest})
 	}
 	a.Missing = b.missing
+	if b.survey != nil {
+		b.survey(&a)
+	}
 	return a, nil
 }
 

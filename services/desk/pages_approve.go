@@ -57,7 +57,7 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 		Approvals     []approvalView
 		MayOverride   bool
 	}{casePage: s.caseFrame(r, u, c, "Read and approve"), P: p, Texts: s.textViews(c), Policy: policyName(org.Approval),
-		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c, u), MayOverride: u.Has(mayReject...) && !c.Writers[u.ID]}
+		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c, u), MayOverride: mayOverride(org, c, u)}
 	for _, id := range p.Duties {
 		page.Duties = append(page.Duties, c.Duties[id].Title+" ("+c.Duties[id].Citation+")")
 	}
@@ -130,10 +130,14 @@ func (s *Service) doOverride(w http.ResponseWriter, r *http.Request, u User) err
 	on := onOf(r)
 	o := event.CheckOverridden{Check: r.PostFormValue("check"), Reason: r.PostFormValue("reason"),
 		TextKey: event.TextKey{Audience: r.PostFormValue("audience"), Channel: r.PostFormValue("channel"), Language: r.PostFormValue("language")}}
-	if _, err := s.OverrideCheck(r.Context(), u, on, o); err != nil {
-		return s.renderApprove(w, r, u, err)
+	render, back := s.renderApprove, "/cases/"+on.Case+"/approve#checks"
+	if r.PostFormValue("page") == "check" {
+		render, back = s.renderCheck, "/cases/"+on.Case+"/wording/check"
 	}
-	return s.done(w, r, "/cases/"+on.Case+"/approve#checks", "The decision is recorded")
+	if _, err := s.OverrideCheck(r.Context(), u, on, o); err != nil {
+		return render(w, r, u, err)
+	}
+	return s.done(w, r, back, "The decision is recorded")
 }
 
 func (s *Service) doRevoke(w http.ResponseWriter, r *http.Request, u User) error {

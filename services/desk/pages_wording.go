@@ -248,17 +248,17 @@ func textName(k event.TextKey) string {
 
 type textPage struct {
 	casePage
-	K                       event.TextKey
-	Self                    string
-	Current                 *casefile.Text
-	Writer, Starter         string
-	F                       textForm
-	Preview                 *rendered
-	Fields                  []wording.Field
-	Findings                []wording.Finding
-	MayDraft, MayReject     bool
-	Remarks                 []remarkView
-	Versions                []textView
+	K                   event.TextKey
+	Self                string
+	Current             *casefile.Text
+	Writer, Starter     string
+	F                   textForm
+	Preview             *rendered
+	Fields              []wording.Field
+	Findings            []wording.Finding
+	MayDraft, MayReject bool
+	Remarks             []remarkView
+	Versions            []textView
 }
 
 func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typed *textForm, preview bool, cause error) error {

@@ -81,16 +81,25 @@ func TestAnApproverWhoLostTheRightHasNoStandingApproval(t *testing.T) {
 	}
 }
 
+// playLetters answers as the sender would when somebody looks at a notice.
+func (b *bench) playLetters() {
+	bb, err := bus.New(b.srv.Connect(b.T, event.Notice), bus.Config{Service: event.Notice})
+	b.must(err)
+	bus.Answer(bb, event.AskLetter, func(_ context.Context, q event.LetterQuestion) (event.LetterAnswer, error) {
+		if q.Person == 404 {
+			return event.LetterAnswer{}, bus.Refuse("not_found", "person 404 is not on the list")
+		}
+		return event.LetterAnswer{TextKey: emailKey, Person: q.Person, Sending: q.Channel, Conditions: []string{"exposed.email"}, Ladder: []string{"email", "sms"},
+			To: "a@people.example", Text: "asked by " + q.Asker.ID + " because " + q.Reason, HTML: "<p>Sorry, &lt;b&gt;Bo&lt;/b&gt;.</p>",
+			Reference: "AAAAA-BBBBB", Request: []byte(`{"to":"å"}`), ContentType: "application/json", SHA256: "5f"}, nil
+	})
+	b.run(bb)
+}
+
 func TestAnAnalystDoesNotSeeAPersonsNotice(t *testing.T) {
 	b := newBench(t)
 	number := b.readyToApprove()
-	bb, err := bus.New(b.srv.Connect(t, event.Notice), bus.Config{Service: event.Notice})
-	b.must(err)
-	bus.Answer(bb, event.AskLetter, func(_ context.Context, q event.LetterQuestion) (event.LetterAnswer, error) {
-		return event.LetterAnswer{TextKey: event.TextKey{Audience: "people", Channel: "email", Language: "en-GB"}, Person: q.Person, Sending: q.Channel,
-			To: "a@people.example", Text: "asked by " + q.Asker.ID + " because " + q.Reason, Reference: "AAAAA-BBBBB", Request: []byte(`{"to":"å"}`)}, nil
-	})
-	b.run(bb)
+	b.playLetters()
 	ask := api.NoticePreviewRequest{Person: 7, Channel: "email", Reason: "a sample before approval"}
 	if s, _ := b.send("ana", "POST", "/api/v1/cases/"+number+"/wording/preview", ask); s != http.StatusForbidden {
 		t.Errorf("an analyst sees a notice: %d", s)

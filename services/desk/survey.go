@@ -56,22 +56,29 @@ func (s *Service) withList(ctx context.Context, who User, c *casefile.Case, p *P
 }
 
 func (s *Service) listFindings(ctx context.Context, who User, c *casefile.Case, p *Proposal) []wording.Finding {
-	stop := func(format string, args ...any) []wording.Finding {
-		return []wording.Finding{{Check: "merge_value", Blocks: true, Message: fmt.Sprintf(format, args...)}}
-	}
 	a, err := s.Survey(ctx, who, c.Number, surveyWait)
-	switch {
-	case err != nil:
+	if err != nil {
 		s.cfg.Log.WarnContext(ctx, "the texts cannot be checked over the list", "org", c.Org, "case", c.Number, "error", err)
-		return stop("whether everybody has what the texts need cannot be checked at the moment; try again")
+		return notChecked("whether everybody has what the texts need cannot be checked at the moment; try again")
+	}
+	return readSurvey(a, p)
+}
+
+// readSurvey says what a survey found, or why it says nothing about a proposal.
+func readSurvey(a event.WordingAnswer, p *Proposal) []wording.Finding {
+	switch {
 	case a.Problem != "":
-		return stop("the texts cannot be laid over the list: %s", a.Problem)
+		return notChecked("the texts cannot be laid over the list: %s", a.Problem)
 	case !sameWords(a, p):
-		return stop("the texts or the list have just changed; look again")
+		return notChecked("the texts or the list have just changed; look again")
 	case !a.Done:
-		return stop("%d of %d people have been checked; look again in a moment", a.Checked, a.People)
+		return notChecked("%d of %d people have been checked; look again in a moment", a.Checked, a.People)
 	}
 	return ListFindings(a)
+}
+
+func notChecked(format string, args ...any) []wording.Finding {
+	return []wording.Finding{{Check: "merge_value", Blocks: true, Message: fmt.Sprintf(format, args...)}}
 }
 
 // sameWords reports whether an answer is about the texts and the list of a proposal.
@@ -92,14 +99,14 @@ func sameWords(a event.WordingAnswer, p *Proposal) bool {
 func ListFindings(a event.WordingAnswer) []wording.Finding {
 	var all []wording.Finding
 	for _, m := range a.Missing {
-		all = append(all, wording.Finding{Check: "merge_value", Text: m.TextKey, Blocks: true,
+		all = append(all, wording.Finding{Check: "merge_value", Text: m.TextKey, Blocks: true, People: m.People, Numbers: m.Numbers,
 			Message: fmt.Sprintf("%s no {{%s}}: %s. Put it inside a conditional part, such as {{#if person.has_name}}.", people(m.People, "has", "have"), m.Field, numbers(m.Numbers, m.People))})
 	}
 	for _, u := range a.Unworded {
 		if u.Audience == "people" {
 			continue // the check «language» counts them and may be decided about
 		}
-		all = append(all, wording.Finding{Check: "audience", Text: u.TextKey,
+		all = append(all, wording.Finding{Check: "audience", Text: u.TextKey, People: u.People, Numbers: u.Numbers,
 			Message: fmt.Sprintf("%s told through a guardian, and there is no text for guardians in %s on %s", people(u.People, "is", "are"), u.Language, u.Channel)})
 	}
 	return all

@@ -1287,8 +1287,14 @@ type Finding struct {
 	Check   string `json:"check"`
 	Message string `json:"message"`
 
+	// Numbers The first of their person numbers.
+	Numbers []int64 `json:"numbers,omitempty,omitzero"`
+
 	// Overridable Somebody who wrote none of the texts may let it stand, with the reason.
 	Overridable bool `json:"overridable,omitempty,omitzero"`
+
+	// People How many people of the list it is about; absent if it is about the text.
+	People int64 `json:"people,omitempty,omitzero"`
 
 	// Text audience/channel/language, if it is about one text.
 	Text string `json:"text,omitempty,omitzero"`
