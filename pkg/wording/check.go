@@ -308,6 +308,7 @@ var linkPattern = regexp.MustCompile(`(?i)\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s<>
 func foreignLinks(m Message, allowed []string) []string {
 	var out []string
 	for _, link := range linkPattern.FindAllString(m.Text+"\n"+m.HTML, -1) {
+		link = strings.TrimRight(link, ".,;:!?") // the mark that ends the sentence
 		if !strings.Contains(link, "://") {
 			link = "https://" + link
 		}

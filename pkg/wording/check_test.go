@@ -142,8 +142,10 @@ func TestAChecksEyeReachesEveryPart(t *testing.T) {
 			t.Errorf("%s is blocked by %v, want %s", extra, got, want)
 		}
 	}
-	if got := spoilt("{{#if person.minor}}[x](https://example.test/a){{/if}}"); len(got) > 0 {
-		t.Errorf("an allowed link is blocked by %v", got)
+	for _, extra := range []string{"{{#if person.minor}}[x](https://example.test/a){{/if}}", "Read https://example.test/a. Or https://www.example.test!"} {
+		if got := spoilt(extra); len(got) > 0 {
+			t.Errorf("%s is blocked by %v", extra, got)
+		}
 	}
 }
 

@@ -223,7 +223,7 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	ana.get(text)
 	ana.press("Save as a new version", url.Values{"body": {"We are sorry, {{person.full_name}}. {{facts.what_happened}} Ask {{organisation.contact_email}}."}})
 	lea.get(text + "/compare?from=1&to=2")
-	lea.sees("Version 2, the newest, side by side")
+	lea.sees("Version 1 and version 2, side by side")
 	lea.get("/cases/" + number + "/approve")
 	lea.press("Approve and sign", nil)
 	lea.sees("Say that you have read every text")

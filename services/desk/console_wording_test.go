@@ -75,7 +75,7 @@ func TestThePageOfTheChecksNamesEveryFindingOfTheWholeList(t *testing.T) {
 	lea.get(page)
 	for _, words := range []string{
 		"1 finding blocks approval", "merge value in Email to people in en-GB", "For example number Preview person 4, Preview person 9",
-		"Nobody can let this stand: mend it.", "A child or young person3Preview person 7", "exposed.payment_card12Preview person 31",
+		"Nobody can let this stand: mend it.", "A child or young person3Preview person 7", "payment card number exposed12Preview person 31",
 		"Email to guardians in da2", "Have died8",
 	} {
 		lea.sees(words)
@@ -137,7 +137,7 @@ func TestAPersonsNoticeIsShownWithItsBytesOnlyForAReason(t *testing.T) {
 	lea.press("Show the notice", url.Values{"reason": {"sample before approval"}})
 	for _, words := range []string{
 		"Notice of person 7", "a@people.example", "asked by lea because sample before approval", "email, then sms", `{"to":"å"}`, "11 bytes of application/json",
-		"Applies exposed.email", "Does not apply exposed.payment_card", "Sorry, <b>Bo</b>.",
+		"Applies email address exposed exposed.email", "Does not apply payment card number exposed exposed.payment_card", "Sorry, <b>Bo</b>.",
 	} {
 		lea.sees(words)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tocsin.dev/pkg/casefile"
@@ -149,7 +150,7 @@ func (page *checkPage) show(findings []wording.Finding) {
 		page.Unworded = append(page.Unworded, groupView{Name: textName(x.TextKey), People: x.People, Examples: page.examples(x.Channel, x.Numbers)})
 	}
 	for _, x := range page.List.Variants {
-		page.Variants = append(page.Variants, groupView{Name: textName(x.TextKey), Parts: x.Conditions, People: x.People, Examples: page.examples(x.Channel, x.Numbers)})
+		page.Variants = append(page.Variants, groupView{Name: textName(x.TextKey), Parts: partsWords(x.Conditions), People: x.People, Examples: page.examples(x.Channel, x.Numbers)})
 	}
 }
 
@@ -158,6 +159,28 @@ func boolOrder(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// partsWords say in words for whom conditional parts of a text are.
+func partsWords(conditions []string) []string {
+	out := make([]string, len(conditions))
+	for i, c := range conditions {
+		out[i] = partWords(c)
+	}
+	return out
+}
+
+func partWords(condition string) string {
+	for prefix, words := range map[string]string{"person.relation.": "relation: ", "person.residency.": "lives in "} {
+		if value, ok := strings.CutPrefix(condition, prefix); ok {
+			return words + value
+		}
+	}
+	if code, ok := strings.CutPrefix(condition, "exposed."); ok {
+		return categoryNames([]string{code}) + " exposed"
+	}
+	words := map[string]string{"person.minor": "a minor", "person.has_name": "name known", "notice.possible_duplicate": "a possible second copy"}
+	return firstOf(words[condition], condition)
 }
 
 // sampleWords say in words why a notice is worth a look.

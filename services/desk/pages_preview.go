@@ -31,8 +31,8 @@ type previewForm struct{ Person, Channel, Kind, Reason string }
 
 // partView is a conditional part of the text, and whether the person gets it.
 type partView struct {
-	Condition string
-	Met       bool
+	Condition, Words string
+	Met              bool
 }
 
 // letterView is one person's notice as the page shows it.
@@ -140,7 +140,7 @@ func letterOf(c *casefile.Case, l event.LetterAnswer) *letterView {
 		return v // the letter's own problem says so
 	}
 	for _, cond := range compiled.Conditions() {
-		v.Parts = append(v.Parts, partView{cond.String(), slices.Contains(l.Conditions, cond.String())})
+		v.Parts = append(v.Parts, partView{cond.String(), partWords(cond.String()), slices.Contains(l.Conditions, cond.String())})
 	}
 	return v
 }

@@ -310,7 +310,7 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 }
 
 // starterFor returns the template that fits a text: that of the law whose duty
-// towards people is open, else any in the language.
+// towards people is open, else the one for the GDPR.
 func starterFor(c *casefile.Case, k event.TextKey) (textForm, string) {
 	all, err := wording.Starters()
 	if err != nil || k.Audience != "people" {
@@ -323,7 +323,7 @@ func starterFor(c *casefile.Case, k event.TextKey) (textForm, string) {
 			regimes = append(regimes, regime)
 		}
 	}
-	for _, regime := range append(regimes, "") {
+	for _, regime := range append(regimes, "eu-gdpr") {
 		if st, ok := wording.StarterFor(all, regime, k.Channel, k.Language); ok {
 			return textForm{Subject: st.Subject, Body: st.Body}, st.Title
 		}

@@ -31,9 +31,9 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, inventory.ErrUnknownDataset), errors.Is(err, inventory.ErrExposure), errors.Is(err, inventory.ErrAsked):
 		return bus.Refuse("invalid", "%s", err)
-	case errors.Is(err, inventory.ErrNoInventory), errors.Is(err, inventory.ErrNotSealed):
+	case errors.Is(err, inventory.ErrNoInventory), errors.Is(err, inventory.ErrNotSealed), errors.Is(err, inventory.ErrNotOnList):
 		return bus.Refuse("not_found", "%s", err)
-	case errors.Is(err, inventory.ErrNotOnList), errors.Is(err, inventory.ErrNotAllowed):
+	case errors.Is(err, inventory.ErrNotAllowed):
 		return bus.Refuse("forbidden", "%s", err)
 	case errors.Is(err, inventory.ErrBusy):
 		return bus.Refuse("busy", "%s", err)

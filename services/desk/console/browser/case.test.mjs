@@ -1,6 +1,8 @@
 // One whole case through the console: once by mouse, once by keyboard alone.
 // Every page on the way is held against axe-core.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { demo } from "./demo.mjs";
 import { Reader, browser, hoursAgo, pictures, verdict } from "./reader.mjs";
@@ -16,6 +18,45 @@ const sheet = {
   "What we have done": "We have taken the server out of use and closed the gap.",
   "What you can do": "Be wary of anybody who contacts you about your account.",
 };
+
+/** The link to the preview of somebody who gets the email. */
+const withEmail = (reader) => reader.page.locator("tr", { hasText: "Email to people in en-GB" }).getByRole("link", { name: /^Preview person/ }).first();
+
+/** A second version of the email is compared, checked over the whole list and previewed as a real person. */
+async function reviewed(analyst, legal, number) {
+  const text = `/cases/${number}/wording/people/email/en-GB`;
+  await analyst.go(text);
+  const body = await analyst.page.getByLabel("Text", { exact: true }).inputValue();
+  await analyst.fill("Text", body.replace("We are writing because", "We are sorry. We write because") + "\n\nPlease keep this notice.");
+  await analyst.press("Save as a new version");
+  await legal.go(text);
+  await legal.follow("Compare any two versions");
+  await legal.sees("Version 1 and version 2, side by side");
+  await legal.page.getByLabel("Show", { exact: true }).selectOption("inline");
+  await legal.press("Compare");
+  await legal.look("_cases_case_wording_compare_inline");
+
+  await legal.go(`/cases/${number}/wording`);
+  await legal.follow("Check the texts over the whole list");
+  await legal.waitFor("Who gets which form");
+  await legal.look("_cases_case_wording_check_done");
+  await withEmail(legal).click();
+  await legal.look();
+  await legal.press("Show the notice");
+  await legal.sees("Say why you look");
+  await legal.look("_cases_case_preview_wrong");
+  await legal.fill("Why you look", "Sample before approval");
+  await legal.press("Show the notice");
+  await legal.sees("This would leave as it stands here");
+  await legal.page.getByText("Show the request, byte for byte").click();
+  await legal.look("_cases_case_preview_shown");
+  const [file] = await Promise.all([legal.page.waitForEvent("download"), legal.page.getByRole("button", { name: "Download the bytes" }).click()]);
+  const sum = createHash("sha256").update(await readFile(await file.path())).digest("hex");
+  await legal.sees(sum);
+  await legal.page.getByLabel("Person number").fill("4294967295");
+  await legal.press("Show the notice");
+  await legal.sees("Nobody on the newest sealed list has the number");
+}
 
 test("a whole case by mouse", async () => {
   const analyst = await Reader.signIn(chrome, running, "tidewater-analyst");
@@ -69,6 +110,7 @@ test("a whole case by mouse", async () => {
   await legal.go(`/cases/${number}/wording/people/email/en-GB`);
   await legal.fill("Remark", "Reads well.");
   await legal.press("Record the remark");
+  await reviewed(analyst, legal, number);
   await legal.go(`/cases/${number}/approve`);
   await legal.tick("I have read every text above");
   await legal.press("Approve and sign");
@@ -108,7 +150,8 @@ test("a whole case by mouse", async () => {
 
   // Small and dark.
   const small = await Reader.signIn(chrome, running, "tidewater-dpo", { viewport: { width: 320, height: 700 }, colorScheme: "dark" });
-  for (const page of ["/cases", `/cases/${number}`, `/cases/${number}/dispatch`, `/cases/${number}/approve`, "/deadlines", "/alerts?state="]) {
+  const compare = `/cases/${number}/wording/people/email/en-GB/compare`;
+  for (const page of [`${compare}?from=1&to=2`, `${compare}?from=1&to=2&view=inline`, `/cases/${number}/wording/check`, `/cases/${number}/preview`, "/cases", `/cases/${number}`, `/cases/${number}/dispatch`, `/cases/${number}/approve`, "/deadlines", "/alerts?state="]) {
     await small.go(page);
     const wide = await small.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(wide <= 0, `${page} scrolls sideways by ${wide} px at 320 px`);
@@ -151,6 +194,17 @@ test("a whole case by keyboard alone", async () => {
   }
 
   const legal = await Reader.signIn(chrome, running, "tidewater-legal");
+  await legal.go(`/cases/${number}/wording`);
+  await legal.keyPress("link", "Check the texts over the whole list");
+  await legal.waitFor("Who gets which form");
+  await legal.tabTo(withEmail(legal));
+  await Promise.all([legal.page.waitForNavigation(), legal.page.keyboard.press("Enter")]);
+  await legal.type("Why you look", "Sample before approval");
+  await legal.keyPress("button", "Show the notice");
+  await legal.sees("This would leave as it stands here");
+  await legal.go(`/cases/${number}/wording/people/email/en-GB/compare`);
+  await legal.sees("letter by letter");
+  await legal.keyPress("button", "Compare");
   await legal.go(`/cases/${number}/approve`);
   await legal.keyTick("I have read every text above");
   await legal.keyPress("button", "Approve and sign");
