@@ -265,6 +265,9 @@ func (s Set) checkSMS(text string, fail func(string, bool, bool, string, ...any)
 func (s Set) checkLanguages() []Finding {
 	var out []Finding
 	for _, channel := range s.Channels {
+		if channel == "page" {
+			continue // a page is read by the public; each person has a channel of their own
+		}
 		for _, language := range slices.Sorted(maps.Keys(s.Languages)) {
 			if s.Languages[language] == 0 || s.has(channel, language) {
 				continue

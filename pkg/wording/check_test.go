@@ -91,6 +91,16 @@ func TestEachCheckBlocksWhatItIsFor(t *testing.T) {
 	}
 }
 
+func TestAPublicPageIsNotHeldAgainstTheLanguagesOfThePeople(t *testing.T) {
+	s := goodSet(t)
+	s.Channels = append(s.Channels, "page")
+	s.Texts = append(s.Texts, event.WordingDrafted{TextKey: event.TextKey{Audience: "public", Channel: "page", Language: "en-GB"}, Subject: "Notice",
+		Body: "{{facts.consequences}} Ask {{organisation.contact}}."})
+	if got := names(Check(s)); len(got) > 0 {
+		t.Errorf("blocked by %v", got)
+	}
+}
+
 func TestAForbiddenPartGuardedByResidencyMayStay(t *testing.T) {
 	s := goodSet(t)
 	s.Forbidden = []Demand{{Content: "what_happened", Place: "US-MA", Citation: "93H s.3"}}

@@ -133,7 +133,11 @@ func (a *apiServer) StateFact(ctx context.Context, r api.StateFactRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	return api.StateFact200JSONResponse{ActedJSONResponse: acted(c)}, nil
+	done := acted(c)
+	for _, k := range Touched(c, b.Key) {
+		done.Touches = append(done.Touches, k.String())
+	}
+	return api.StateFact200JSONResponse{ActedJSONResponse: done}, nil
 }
 
 func acted(c *casefile.Case) api.ActedJSONResponse {

@@ -9,6 +9,7 @@ import (
 
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
+	"tocsin.dev/services/desk/api"
 )
 
 func TestAnyTwoVersionsAreComparedSideBySideAndInOneText(t *testing.T) {
@@ -150,5 +151,44 @@ func TestAPersonsNoticeIsShownWithItsBytesOnlyForAReason(t *testing.T) {
 	b.must(err)
 	if string(data) != `{"to":"å"}` || !strings.Contains(resp.Header.Get("Content-Disposition"), "person-7-email.json") {
 		t.Errorf("downloaded %q as %s", data, resp.Header.Get("Content-Disposition"))
+	}
+}
+
+func TestAChangedFactNamesEveryTextItTouchesAndWhatChangedSinceTheYes(t *testing.T) {
+	b := newBench(t)
+	number := b.readyToApprove() // its email shows what happened
+	for k, body := range map[event.TextKey]string{
+		{Audience: "people", Channel: "sms", Language: "en-GB"}:      "{{facts.what_happened}}",
+		{Audience: "guardians", Channel: "email", Language: "en-GB"}: "{{facts.advice}}",
+		{Audience: "public", Channel: "page", Language: "en-GB"}:     "{{facts.what_happened}}",
+	} {
+		_, err := b.desk.DraftWording(t.Context(), b.user("ana"), On{Case: number}, event.WordingDrafted{TextKey: k, Subject: map[bool]string{true: "s"}[k.Channel == "email"], Body: body})
+		b.must(err)
+	}
+	_, err := b.desk.DraftWording(t.Context(), b.user("ana"), On{Case: number}, event.WordingDrafted{
+		TextKey: event.TextKey{Audience: "people", Channel: "email", Language: "sv"}, Subject: "s", Body: "{{facts.what_happened}}"})
+	b.must(err)
+	for _, key := range []string{"sheet.what_happened.sv", "sheet.advice.en"} {
+		_, err := b.desk.StateFact(t.Context(), b.user("ana"), On{Case: number}, event.FactStated{Key: key, Value: "Var lugn."})
+		b.must(err)
+	}
+	_, err = b.desk.Approve(t.Context(), b.user("lea"), On{Case: number}, b.read("lea", number))
+	b.must(err)
+
+	ana, lea := b.surf("ana"), b.surf("lea")
+	lea.get("/cases/" + number + "/approve")
+	lea.sees("It still stands. No text, fact of the facts sheet or list has changed since.")
+	ana.get("/cases/" + number + "/facts")
+	ana.sees("It stands in Email to people in en-GB, SMS to people in en-GB, Page to the public in en-GB.")
+	ana.press("Save the facts sheet (en)", url.Values{"sheet.what_happened.en": {"Somebody copied our files."}})
+	ana.sees("Changed with it: Email to people in en-GB, SMS to people in en-GB, Page to the public in en-GB. Approvals given before no longer stand.")
+
+	lea.get("/cases/" + number + "/approve")
+	lea.sees("It no longer stands: a fact on the facts sheet was changed after the approval.")
+	lea.sees("Somebody removed: read end of removed added: copied end of added our files.")
+	var done api.Acted
+	b.call("ana", "POST", "/api/v1/cases/"+number+"/facts", map[string]any{"key": "sheet.advice.en", "value": "Call us."}, &done)
+	if strings.Join(done.Touches, " ") != "guardians/email/en-GB" {
+		t.Errorf("the advice touches %v", done.Touches)
 	}
 }

@@ -56,6 +56,7 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 		Policy, Hours string
 		Approvals     []approvalView
 		MayOverride   bool
+		Since         *sinceYes
 	}{casePage: s.caseFrame(r, u, c, "Read and approve"), P: p, Texts: s.textViews(c), Policy: policyName(org.Approval),
 		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c, u), MayOverride: mayOverride(org, c, u)}
 	for _, id := range p.Duties {
@@ -65,6 +66,7 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 	if err != nil {
 		return err
 	}
+	page.Since = s.since(c, versions)
 	for i := range page.Texts {
 		t := &page.Texts[i]
 		t.rendered = render(org, c, t.T.TextKey, t.T.Subject, t.T.Body)

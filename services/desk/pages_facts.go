@@ -18,6 +18,7 @@ type sheet struct {
 	Fields   []sheetField
 }
 
+// sheetField is one field of it; its hint names the texts it stands in.
 type sheetField struct{ Key, Label, Hint, Value string }
 
 func (s *Service) pageFacts(w http.ResponseWriter, r *http.Request, u User) error {
@@ -51,7 +52,7 @@ func (s *Service) renderFacts(w http.ResponseWriter, r *http.Request, u User, f 
 			if !changed {
 				value = c.Facts[key].Value
 			}
-			sh.Fields = append(sh.Fields, sheetField{key, n.label, n.hint, value})
+			sh.Fields = append(sh.Fields, sheetField{key, n.label, n.hint + " " + touchedWords(Touched(c, key)), value})
 		}
 		page.Sheets = append(page.Sheets, sh)
 	}
@@ -117,6 +118,7 @@ func (s *Service) doSheet(w http.ResponseWriter, r *http.Request, u User) error 
 		return err
 	}
 	lang, key, saved := r.PostForm.Get("language"), on.Key, 0
+	var touched []event.TextKey
 	for _, n := range sheetNames {
 		name := "sheet." + n.name + "." + lang
 		value := strings.TrimSpace(strings.ReplaceAll(r.PostForm.Get(name), "\r\n", "\n"))
@@ -129,11 +131,26 @@ func (s *Service) doSheet(w http.ResponseWriter, r *http.Request, u User) error 
 			return s.renderFacts(w, r, u, factForm{}, typed, rename(err, "value", name))
 		}
 		saved++
+		touched = append(touched, Touched(c, name)...)
 	}
 	if saved == 0 {
 		return s.done(w, r, "/cases/"+on.Case+"/facts", "Nothing had changed")
 	}
-	return s.done(w, r, "/cases/"+on.Case+"/facts", "Facts sheet saved. Every text that uses it is to be approved again.")
+	return s.done(w, r, "/cases/"+on.Case+"/facts", "Facts sheet saved. "+changedWords(touched))
+}
+
+// changedWords lists the texts that changed facts stand in.
+func changedWords(touched []event.TextKey) string {
+	var names []string
+	for _, k := range touched {
+		if name := textName(k); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "No text uses what was changed. Approvals given before no longer stand."
+	}
+	return "Changed with it: " + strings.Join(names, ", ") + ". Approvals given before no longer stand."
 }
 
 // rename moves the problem of one field to another control.

@@ -748,6 +748,9 @@ type Acknowledgement struct {
 type Acted struct {
 	Number string `json:"number"`
 	Seq    uint64 `json:"seq"`
+
+	// Touches The texts that a stated fact stands in, as audience/channel/language; approvals of them no longer stand.
+	Touches []string `json:"touches,omitempty,omitzero"`
 }
 
 // Actor defines model for Actor.
