@@ -23,7 +23,7 @@ func ForOrder(c *casefile.Case, o *casefile.Order, org *organisation.Organisatio
 	if r != nil {
 		return r
 	}
-	v := verifier{c, org.Approval, keys, now}
+	v := verifier{c, PolicyFor(org.Approval, c, a.Approval.Texts, a.Approval.Duties), keys, now}
 	if r := v.order(a, o); r != nil {
 		return r
 	}

@@ -183,6 +183,38 @@ func TestTheSenderHoldsAnApprovalToThePolicyOfToday(t *testing.T) {
 	}
 }
 
+func TestALawOrALanguageMayDemandMoreThanTheOrganisationOtherwiseDoes(t *testing.T) {
+	dutyOf := func(rule string) func(*desk) {
+		return func(d *desk) {
+			d.say("deadline", event.DutyOpened{Duty: event.Duty{ID: rule + "_US", Rule: rule, Title: "t", ToKind: "people"}})
+		}
+	}
+	for name, row := range map[string]struct {
+		rule   organisation.StricterApproval
+		before func(*desk)
+		want   string
+	}{
+		"more eyes for Swedish":              {organisation.StricterApproval{Language: "sv", Eyes: 3}, nil, TooFewEyes},
+		"more eyes for a language not used":  {organisation.StricterApproval{Language: "da", Eyes: 3}, nil, ""},
+		"fewer eyes change nothing":          {organisation.StricterApproval{Language: "sv", Eyes: 1}, nil, ""},
+		"the officer alone for HIPAA":        {organisation.StricterApproval{Duty: "us-hipaa", Roles: []string{"dpo"}}, dutyOf("us-hipaa.people"), RoleNotAllowed},
+		"the officer alone for another law":  {organisation.StricterApproval{Duty: "us-hip", Roles: []string{"dpo"}}, dutyOf("us-hipaa.people"), ""},
+		"a duty that opened after the yes":   {organisation.StricterApproval{Duty: "us-hipaa.people", Eyes: 3}, dutyOf("us-hipaa.people"), TooFewEyes},
+		"a duty that is not open here (yet)": {organisation.StricterApproval{Duty: "us-hipaa.people", Eyes: 3}, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.org.Approval.Stricter = []organisation.StricterApproval{row.rule}
+			if row.before != nil {
+				row.before(d)
+			}
+			if s, _ := d.verdicts(now); s != row.want {
+				t.Errorf("the sender says %q, want %q", s, row.want)
+			}
+		})
+	}
+}
+
 func TestAnApprovalEndsWithItsWindow(t *testing.T) {
 	d := newDesk(t)
 	if s, _ := d.verdicts(now.Add(time.Hour - time.Nanosecond)); s != "" {

@@ -120,6 +120,8 @@ type Approval struct {
 	// LeadHours is how long an approval usually takes once the texts are
 	// written, for forecasts; 0 means that it is not known.
 	LeadHours int `yaml:"lead_hours,omitempty" json:"lead_hours,omitempty"`
+	// Stricter are demands that some texts make on top of these.
+	Stricter []StricterApproval `yaml:"stricter,omitempty" json:"stricter,omitempty"`
 }
 
 // Location returns the organisation's zone. Load has checked that it exists.
@@ -261,6 +263,9 @@ func (o *Organisation) validate() error {
 		return errors.New("law.kinds is missing: say at least controller or processor")
 	}
 	if err := o.QuietHours.validate(); err != nil {
+		return err
+	}
+	if err := o.Approval.validate(); err != nil {
 		return err
 	}
 	if _, err := time.LoadLocation(o.Zone); err != nil || o.Zone == "" {

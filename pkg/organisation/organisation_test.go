@@ -22,11 +22,20 @@ func TestDefaultsAskForASecondPersonAndRemindFiveTimes(t *testing.T) {
 	}
 }
 
+// withPolicy is the good file with something more in its approval policy.
+func withPolicy(more string) string {
+	return strings.Replace(good, "approval: {", "approval: {"+more+", ", 1)
+}
+
 func TestABadFileIsNamedWithItsField(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
-		"unknown field": {good + "colour: red\n", "line 9"},
-		"no name":       {strings.Replace(good, "name: A", "name: ''", 1), "name is missing"},
-		"bad zone":      {strings.Replace(good, "Europe/London", "Mars/Olympus", 1), "Mars/Olympus"},
+		"unknown field":        {good + "colour: red\n", "line 9"},
+		"no name":              {strings.Replace(good, "name: A", "name: ''", 1), "name is missing"},
+		"bad zone":             {strings.Replace(good, "Europe/London", "Mars/Olympus", 1), "Mars/Olympus"},
+		"stricter for nothing": {withPolicy("stricter: [{eyes: 2}]"), "stricter[0] names neither"},
+		"stricter by nothing":  {withPolicy("stricter: [{duty: us-hipaa}]"), "stricter[0] demands nothing"},
+		"nobody left":          {withPolicy("stricter: [{duty: us-hipaa, roles: [admin]}]"), "stricter[0].roles"},
+		"stricter for one":     {withPolicy("one_person: true, stricter: [{language: sv, eyes: 2}]"), "one_person"},
 	} {
 		_, err := Load(fstest.MapFS{"bad.yaml": {Data: []byte(c.data)}})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "bad.yaml") {

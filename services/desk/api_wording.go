@@ -68,7 +68,7 @@ func (a *apiServer) ListApprovals(ctx context.Context, r api.ListApprovalsReques
 		Proposal: api.ApprovalProposal{
 			Texts: append([]api.ApprovedText{}, p.Texts...), SheetDigest: p.SheetDigest, Revision: p.Revision, ScopeDigest: p.ScopeDigest,
 			People: p.People, Channels: append([]string{}, p.Channels...), Duties: append([]string{}, p.Duties...),
-			ValidUntil: p.ValidUntil, Eyes: p.Eyes, Findings: apiFindings(p.Findings), ReasonsAgainst: append([]string{}, p.Against...),
+			ValidUntil: p.ValidUntil, Eyes: max(p.Policy.Eyes, 1), Findings: apiFindings(p.Findings), ReasonsAgainst: append([]string{}, p.Against...),
 		},
 		Approvals: apiApprovals(c, a.s.cfg.Now()),
 	}, nil

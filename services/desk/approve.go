@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tocsin.dev/pkg/approval"
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
@@ -25,8 +26,8 @@ type Proposal struct {
 	Channels    []string
 	Duties      []string
 	ValidUntil  time.Time
-	// Eyes is how many people besides the writers must say yes.
-	Eyes int
+	// Policy is what the organisation demands of a yes to exactly this.
+	Policy organisation.Approval
 	// Findings are what the checks of the wording have to say; some block.
 	Findings []wording.Finding
 	// Against are the reasons why the person cannot approve now.
@@ -58,7 +59,7 @@ func (s *Service) Propose(ctx context.Context, who User, number string) (Proposa
 	}
 	p := propose(org, c, s.cfg.Now().UTC())
 	s.withList(ctx, who, c, &p)
-	if err := mayApprove(org, who, c); err != nil {
+	if err := mayApprove(p.Policy, who, c, s.cfg.Now()); err != nil {
 		p.Against = append(p.Against, err.Error())
 	}
 	if slices.ContainsFunc(c.Approvals, func(a casefile.Approved) bool {
@@ -71,7 +72,7 @@ func (s *Service) Propose(ctx context.Context, who User, number string) (Proposa
 
 func propose(org *organisation.Organisation, c *casefile.Case, now time.Time) Proposal {
 	p := Proposal{
-		SheetDigest: c.SheetDigest(), Eyes: max(org.Approval.Eyes, 1),
+		SheetDigest: c.SheetDigest(),
 		ValidUntil: now.Add(time.Duration(org.Approval.ValidHours) * time.Hour).Truncate(time.Second),
 	}
 	if err := open(c); err != nil {
@@ -102,6 +103,7 @@ func propose(org *organisation.Organisation, c *casefile.Case, now time.Time) Pr
 			p.Duties = append(p.Duties, d.ID)
 		}
 	}
+	p.Policy = approval.PolicyFor(org.Approval, c, p.Texts, p.Duties)
 	p.Findings = CheckWording(org, c, p.Channels)
 	for _, f := range p.Findings {
 		if f.Blocks {
@@ -170,27 +172,42 @@ func ChannelOf(textChannel string) string {
 	return textChannel
 }
 
-// mayApprove holds the person against the organisation's policy.
-func mayApprove(org *organisation.Organisation, who User, c *casefile.Case) error {
-	policy := org.Approval
-	roles := make([]Role, len(policy.Roles))
-	for i, r := range policy.Roles {
-		roles[i] = Role(r)
-	}
-	if !who.Has(roles...) {
+// mayApprove holds the person against the policy for what is to be approved.
+func mayApprove(policy organisation.Approval, who User, c *casefile.Case, now time.Time) error {
+	if roles := rolesOf(policy); !who.Has(roles...) {
 		return &Forbidden{Why: "approving needs the role " + roleNames(roles)}
+	}
+	if end := who.ApprovesUntil; !end.IsZero() && !now.Before(end) {
+		return refuse("approver_expired", "your right to approve ended on %s; ask the administrator", instant(end))
 	}
 	if c.Writers[who.ID] && !policy.OnePerson {
 		return refuse("writer_cannot_approve", "you wrote part of the wording; somebody else must approve it")
 	}
-	if policy.ReadersOnly {
-		for _, t := range Texts(c) {
-			if !who.CanRead(t.Language) {
-				return refuse("cannot_read", "the text %s must be approved by somebody who reads its language", t.TextKey)
+	if !policy.ReadersOnly {
+		return nil
+	}
+	unread := ""
+	for _, t := range Texts(c) {
+		if who.CanRead(t.Language) {
+			if policy.Eyes > 1 {
+				return nil // another of the eyes may read the other languages
 			}
+			continue
 		}
+		unread = t.TextKey.String()
+	}
+	if unread != "" {
+		return refuse("cannot_read", "the text %s must be approved by somebody who reads its language", unread)
 	}
 	return nil
+}
+
+func rolesOf(policy organisation.Approval) []Role {
+	roles := make([]Role, len(policy.Roles))
+	for i, r := range policy.Roles {
+		roles[i] = Role(r)
+	}
+	return roles
 }
 
 // Approve signs a yes to exactly what the person has read. If the case has
@@ -200,24 +217,20 @@ func (s *Service) Approve(ctx context.Context, who User, on On, read Read) (even
 	if err != nil {
 		return event.WordingApproved{}, err
 	}
-	roles := make([]Role, len(org.Approval.Roles))
-	for i, r := range org.Approval.Roles {
-		roles[i] = Role(r)
-	}
 	id := event.NewID()
 	if on.Key != "" {
 		id = event.DerivedID(who.Org, on.Case, "approval", who.ID, on.Key)
 	}
 	c, err := s.perform(ctx, act{
-		who: who, on: on, roles: roles,
+		who: who, on: on, roles: rolesOf(org.Approval),
 		matters: voidsApproval,
-		decide: func(c *casefile.Case, as event.Actor, now time.Time) ([]event.Body, error) {
-			approval, err := s.checkApproval(ctx, org, who, c, read, now)
+		decide: func(c *casefile.Case, _ event.Actor, now time.Time) ([]event.Body, error) {
+			yes, err := s.checkApproval(ctx, org, who, c, read, now)
 			if err != nil {
 				return nil, err
 			}
-			approval.ID, approval.Role = id, as.Role
-			signed, err := s.sign(approval)
+			yes.ID = id
+			signed, err := s.sign(yes)
 			if err != nil {
 				return nil, err
 			}
@@ -245,9 +258,10 @@ func voidsApproval(e casefile.Entry) bool {
 
 func (s *Service) checkApproval(ctx context.Context, org *organisation.Organisation, who User, c *casefile.Case, read Read, now time.Time) (event.Approval, error) {
 	p := propose(org, c, now)
-	if err := mayApprove(org, who, c); err != nil {
+	if err := mayApprove(p.Policy, who, c, now); err != nil {
 		return event.Approval{}, err
 	}
+	role, _ := who.as(rolesOf(p.Policy))
 	s.withList(ctx, who, c, &p)
 	if len(p.Against) > 0 {
 		return event.Approval{}, refuse("not_ready", "%s", strings.Join(p.Against, "; "))
@@ -283,11 +297,14 @@ func (s *Service) checkApproval(ctx context.Context, org *organisation.Organisat
 	if read.ValidHours > 0 {
 		until = now.Add(time.Duration(read.ValidHours) * time.Hour).Truncate(time.Second)
 	}
+	if end := who.ApprovesUntil; !end.IsZero() && end.Before(until) {
+		until = end.UTC().Truncate(time.Second)
+	}
 	return event.Approval{
 		Org: c.Org, Case: c.Number, Kind: read.Kind, Texts: p.Texts, SheetDigest: p.SheetDigest,
 		Revision: p.Revision, ScopeDigest: p.ScopeDigest, Channels: slices.Sorted(slices.Values(read.Channels)), Duties: p.Duties,
-		ValidFrom: now, ValidUntil: until, Approver: who.ID, ApprovedAt: now, Policy: policyName(org.Approval),
-		Terms: termsOf(org.Approval), Reads: readBy(who, p.Texts),
+		ValidFrom: now, ValidUntil: until, Approver: who.ID, Role: string(role), ApprovedAt: now, Policy: policyName(p.Policy),
+		Terms: termsOf(p.Policy), Reads: readBy(who, p.Texts),
 	}, bad.or()
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"tocsin.dev/pkg/approval"
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/organisation"
@@ -89,7 +90,11 @@ func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, a
 			d.Channels[ch] = latest.Counts.Channels[ch]
 		}
 	}
-	eyes := max(org.Approval.Eyes, 1)
+	policy := org.Approval
+	if d.Approval != nil {
+		policy = approval.PolicyFor(policy, c, d.Approval.Texts, d.Approval.Duties)
+	}
+	eyes := max(policy.Eyes, 1)
 	names := make([]string, len(d.Approvers))
 	for i, id := range d.Approvers {
 		names[i] = name(id)
@@ -97,6 +102,9 @@ func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, a
 	must("approved", len(d.Approvers) >= eyes,
 		fmt.Sprintf("Wording, list and channels are approved by %s.", strings.Join(names, ", ")),
 		fmt.Sprintf("%d of %d approvals of exactly these words, this list and these channels stand.", len(d.Approvers), eyes))
+	if unread := unread(c, d.Approval, d.Approvers); policy.ReadersOnly {
+		must("readers", unread == "", "Every text is approved by somebody who reads its language.", "Nobody who said yes reads the language of "+unread+".")
+	}
 	alone := len(d.Approvers) == 1 && d.Approvers[0] == who.ID && !org.Approval.OnePerson
 	must("second_person", !alone, "The person who orders is not the only approver.", "You are the only approver; somebody else must order the sending.")
 	_, may := who.as(mayOrder)
@@ -126,6 +134,25 @@ func standing(c *casefile.Case, id string, now time.Time) (*event.Approval, []st
 	}
 	slices.Reverse(people)
 	return newest, people
+}
+
+// unread returns a text whose language nobody among the approvers reads, or "".
+func unread(c *casefile.Case, newest *event.Approval, approvers []string) string {
+	if newest == nil {
+		return ""
+	}
+	var reads []string
+	for _, a := range c.Approvals {
+		if slices.Contains(approvers, a.Approval.Approver) && approval.SameContent(&a.Approval, newest) {
+			reads = append(reads, a.Approval.Reads...)
+		}
+	}
+	for _, t := range newest.Texts {
+		if !(User{Reads: reads}).CanRead(t.Language) {
+			return textName(t.TextKey)
+		}
+	}
+	return ""
 }
 
 // Order is what a person orders.

@@ -57,7 +57,7 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 		Approvals     []approvalView
 		MayOverride   bool
 		Since         *sinceYes
-	}{casePage: s.caseFrame(r, u, c, "Read and approve"), P: p, Texts: s.textViews(c), Policy: policyName(org.Approval),
+	}{casePage: s.caseFrame(r, u, c, "Read and approve"), P: p, Texts: s.textViews(c), Policy: policyName(p.Policy),
 		Kinds: options(noticeKinds), Hours: strconv.Itoa(org.Approval.ValidHours), Approvals: s.approvalViews(c, u), MayOverride: mayOverride(org, c, u)}
 	for _, id := range p.Duties {
 		page.Duties = append(page.Duties, c.Duties[id].Title+" ("+c.Duties[id].Citation+")")

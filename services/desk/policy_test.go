@@ -71,6 +71,67 @@ func TestATextIsApprovedBySomebodyWhoReadsItsLanguage(t *testing.T) {
 	}
 }
 
+func TestALawMayDemandTheOfficersYes(t *testing.T) {
+	b := newBench(t, withApproval(t, "{eyes: 1, roles: [legal, dpo], stricter: [{duty: uk-gdpr, roles: [dpo]}, {language: sv, eyes: 2, readers_only: true}]}"))
+	number := b.ready()
+	if err := mayApprove(mustPropose(b, number).Policy, b.user("lea"), b.load(number), b.now.Now()); err != nil {
+		t.Errorf("before the duty opens: %v", err)
+	}
+	duty := oneDuty(nil, *b.load(number).Declared, b.now.Now())[0]
+	duty.ID, duty.ToKind = "uk-gdpr.people_GB", "people"
+	b.say(event.Deadline, number, event.DutyOpened{Duty: duty})
+	var no *Forbidden
+	if _, err := b.desk.Approve(t.Context(), b.user("lea"), On{Case: number}, b.read("lea", number)); !errors.As(err, &no) || !strings.Contains(no.Why, "dpo") {
+		t.Errorf("legal's yes gives %v", err)
+	}
+	signed, err := b.desk.Approve(t.Context(), b.user("dora"), On{Case: number}, b.read("dora", number))
+	b.must(err)
+	if got := signed.Approval.Terms; len(got.Roles) != 1 || got.Roles[0] != "dpo" || signed.Approval.Role != "dpo" {
+		t.Errorf("the record states %+v as %s", got, signed.Approval.Role)
+	}
+
+	_, err = b.desk.DraftWording(t.Context(), b.user("ana"), On{Case: number}, event.WordingDrafted{
+		TextKey: event.TextKey{Audience: "people", Channel: "email", Language: "sv"}, Subject: "Om dina uppgifter", Body: "Vi beklagar, {{person.full_name}}."})
+	b.must(err)
+	if p := mustPropose(b, number).Policy; p.Eyes != 2 || !p.ReadersOnly {
+		t.Errorf("with a Swedish text the policy is %+v", p)
+	}
+}
+
+func mustPropose(b *bench, number string) Proposal {
+	b.Helper()
+	p, _, err := b.desk.Propose(b.Context(), b.user("dora"), number)
+	b.must(err)
+	return p
+}
+
+func TestTwoReadersTogetherReadEveryLanguage(t *testing.T) {
+	b := newBench(t, withApproval(t, "{eyes: 2, roles: [legal, dpo], readers_only: true}"))
+	number := b.ready()
+	_, err := b.desk.DraftWording(t.Context(), b.user("ana"), On{Case: number}, event.WordingDrafted{
+		TextKey: event.TextKey{Audience: "people", Channel: "email", Language: "sv"}, Subject: "Om dina uppgifter", Body: "Vi beklagar, {{person.full_name}}."})
+	b.must(err)
+	yes := func(id string, reads ...string) {
+		who := b.user(id)
+		who.Reads = reads
+		_, err := b.desk.Approve(t.Context(), who, On{Case: number}, b.read(id, number))
+		b.must(err)
+	}
+	missing := func() string {
+		check, _, err := b.desk.CheckDispatch(t.Context(), b.user("dora"), number)
+		b.must(err)
+		return check.Missing()
+	}
+	yes("lea", "en")
+	if m := missing(); !strings.Contains(m, "1 of 2 approvals") || !strings.Contains(m, "Nobody who said yes reads the language of Email to people in sv") {
+		t.Errorf("after one yes: %s", m)
+	}
+	yes("dora", "sv")
+	if m := missing(); m != "" {
+		t.Errorf("after both: %s", m)
+	}
+}
+
 func TestAOnePersonOrganisationMayAndTheRecordSaysSo(t *testing.T) {
 	b := newBench(t, withApproval(t, "{one_person: true, roles: [dpo]}"))
 	number := b.ready()
@@ -120,6 +181,23 @@ func TestAFindingStandsOnlyByTheDecisionOfANonWriterForThatVersion(t *testing.T)
 	write("lea", long+"Once more.")
 	if _, err := b.desk.Approve(t.Context(), b.user("dora"), On{Case: number}, b.read("dora", number)); err == nil {
 		t.Error("the decision outlives the version it was about")
+	}
+}
+
+func TestAnApproversYesEndsWithTheirRight(t *testing.T) {
+	b := newBench(t)
+	number := b.ready()
+	lea := b.user("lea")
+	lea.ApprovesUntil = b.now.Now().Add(2 * time.Hour)
+	signed, err := b.desk.Approve(t.Context(), lea, On{Case: number}, b.read("lea", number))
+	b.must(err)
+	if got := signed.Approval.ValidUntil; got.After(lea.ApprovesUntil) {
+		t.Errorf("the yes stands until %v, after the right ended at %v", got, lea.ApprovesUntil)
+	}
+	b.now.Advance(2 * time.Hour)
+	var refused *Refused
+	if _, err := b.desk.Approve(t.Context(), lea, On{Case: number}, b.read("lea", number)); !errors.As(err, &refused) || refused.Code != "approver_expired" {
+		t.Errorf("a yes after the right ended gives %v", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/crypto/argon2"
@@ -42,6 +43,9 @@ type User struct {
 	Roles []Role `yaml:"roles"`
 	// Reads are the BCP 47 tags of the languages the person is able to read.
 	Reads []string `yaml:"reads"`
+	// ApprovesUntil ends the person's right to approve; zero is no end. No yes of
+	// theirs stands longer.
+	ApprovesUntil time.Time `yaml:"approves_until,omitempty"`
 	// Password is an argon2id hash in PHC form, as HashPassword writes it; empty: no sign-in by password.
 	Password string `yaml:"password"`
 	// TokenSHA256 is the hex SHA-256 of the API token, as HashToken writes it; empty: no token.

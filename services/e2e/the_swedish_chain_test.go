@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"go.yaml.in/yaml/v3"
 
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/demo"
@@ -127,22 +123,7 @@ func (p swede) judge(t *testing.T, m shown) {
 
 // readsOnly marks a user as able to read one language, before the start.
 func (w *world) readsOnly(user, language string) {
-	w.t.Helper()
-	path := filepath.Join(w.Dir, "users.yaml")
-	data, err := os.ReadFile(path)
-	w.must(err)
-	var file struct {
-		Users []desk.User `yaml:"users"`
-	}
-	w.must(yaml.Unmarshal(data, &file))
-	for i := range file.Users {
-		if file.Users[i].ID == user {
-			file.Users[i].Reads = []string{language}
-		}
-	}
-	data, err = yaml.Marshal(file)
-	w.must(err)
-	w.must(os.WriteFile(path, data, 0o600))
+	w.editUser(user, func(u *desk.User) { u.Reads = []string{language} })
 }
 
 func (w *world) importPeople(org string, people []swede) {

@@ -8,12 +8,17 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"tocsin.dev/services/app"
 	"tocsin.dev/services/demo"
+	"tocsin.dev/services/desk"
 )
 
 // patience bounds every wait of a test. It is generous because the machines
@@ -132,4 +137,24 @@ func (w *world) get(url string) (int, string) {
 	body, err := io.ReadAll(res.Body)
 	w.must(err)
 	return res.StatusCode, string(body)
+}
+
+// editUser changes a user before the start.
+func (w *world) editUser(id string, change func(*desk.User)) {
+	w.t.Helper()
+	path := filepath.Join(w.Dir, "users.yaml")
+	data, err := os.ReadFile(path)
+	w.must(err)
+	var file struct {
+		Users []desk.User `yaml:"users"`
+	}
+	w.must(yaml.Unmarshal(data, &file))
+	for i := range file.Users {
+		if file.Users[i].ID == id {
+			change(&file.Users[i])
+		}
+	}
+	data, err = yaml.Marshal(file)
+	w.must(err)
+	w.must(os.WriteFile(path, data, 0o600))
 }
