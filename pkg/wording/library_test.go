@@ -138,6 +138,32 @@ func TestEveryStartingTextSaysWhatItsOwnDutiesDemand(t *testing.T) {
 	}
 }
 
+func TestOneFactsSheetFeedsEveryAudienceAndChannel(t *testing.T) {
+	render := func(k event.TextKey, happened string) string {
+		tpl, err := Compile(k, "", "{{facts.what_happened}}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := tpl.Bind(Common{Organisation: starterOrg, Sheet: map[string]string{"what_happened": happened}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Render(Recipient{Contact: &person.Contact{Number: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Text + m.HTML
+	}
+	for _, audience := range []string{"people", "guardians", "partners", "public"} {
+		for _, channel := range []string{"email", "sms", "letter", "page"} {
+			k := event.TextKey{Audience: audience, Channel: channel, Language: "en"}
+			if before, after := render(k, "It was read."), render(k, "It was copied."); !strings.Contains(before, "It was read.") || !strings.Contains(after, "It was copied.") {
+				t.Errorf("%s does not show the fact as it is stated", k)
+			}
+		}
+	}
+}
+
 func TestAResidentOfMassachusettsIsNotToldTheNatureOfTheBreach(t *testing.T) {
 	all, err := Starters()
 	if err != nil {

@@ -73,7 +73,7 @@ func (s *Service) Propose(ctx context.Context, who User, number string) (Proposa
 func propose(org *organisation.Organisation, c *casefile.Case, now time.Time) Proposal {
 	p := Proposal{
 		SheetDigest: c.SheetDigest(),
-		ValidUntil: now.Add(time.Duration(org.Approval.ValidHours) * time.Hour).Truncate(time.Second),
+		ValidUntil:  now.Add(time.Duration(org.Approval.ValidHours) * time.Hour).Truncate(time.Second),
 	}
 	if err := open(c); err != nil {
 		p.Against = append(p.Against, err.Error())

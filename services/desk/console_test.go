@@ -222,6 +222,8 @@ func TestEveryLegalActWorksWithoutScript(t *testing.T) {
 	lea.sees("Sent back: Say sorry")
 	ana.get(text)
 	ana.press("Save as a new version", url.Values{"body": {"We are sorry, {{person.full_name}}. {{facts.what_happened}} Ask {{organisation.contact_email}}."}})
+	lea.get(text)
+	lea.sees("the passage no longer standsDear {{person.full_name}}")
 	lea.get(text + "/compare?from=1&to=2")
 	lea.sees("Version 1 and version 2, side by side")
 	lea.get("/cases/" + number + "/approve")

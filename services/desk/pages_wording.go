@@ -181,8 +181,8 @@ type textForm struct{ Subject, Body, Reason, Passage, Comment string }
 type remarkView struct {
 	casefile.Comment
 	Who string
-	// Old says that it is about an earlier version.
-	Old bool
+	// Old says that it is about an earlier version, Gone that its passage does not stand in the newest.
+	Old, Gone bool
 }
 
 func keyOf(r *http.Request) (event.TextKey, error) {
@@ -286,8 +286,8 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 		page.F, page.Starter = starterFor(c, k)
 	}
 	for _, m := range c.Comments {
-		if m.TextKey == k {
-			page.Remarks = append(page.Remarks, remarkView{m, s.name(m.By), page.Current == nil || m.Digest != page.Current.Digest})
+		if m.TextKey == k && page.Current != nil {
+			page.Remarks = append(page.Remarks, remarkView{m, s.name(m.By), m.Digest != page.Current.Digest, !strings.Contains(page.Current.Subject+"\n"+page.Current.Body, m.Passage)})
 		}
 	}
 	page.F.Passage, page.F.Comment, page.F.Reason = r.PostFormValue("passage"), r.PostFormValue("comment"), r.PostFormValue("reason")

@@ -89,6 +89,9 @@ func (c *wordingCheckCmd) print(check *client.WordingCheck) error {
 	for _, v := range l.Variants {
 		fmt.Fprintf(w, "%s\t%d people\t%s\n", v.TextKey, v.People, strings.Join(v.Conditions, ", "))
 	}
+	for _, x := range l.Samples {
+		fmt.Fprintf(w, "worth a look: %s\t%d people\tfor example %s\n", strings.ReplaceAll(x.Kind, "_", " "), x.People, strings.Trim(fmt.Sprint(x.Numbers), "[]"))
+	}
 	return w.Flush()
 }
 
