@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bufio"
 	"io"
 	"net/http"
 	"net/url"
@@ -131,7 +132,7 @@ func TestAPersonsNoticeIsShownWithItsBytesOnlyForAReason(t *testing.T) {
 	ana.get(page)
 	ana.sees("Legal, the data protection officer and administrators may look at one.")
 	lea.get(page)
-	lea.sees("Only a family name is known2Choose person 7, Choose person 8")
+	lea.sees("Only a family name is known–2Choose person 7, Choose person 8")
 	lea.get(page + "?person=7&channel=email")
 	lea.press("Show the notice", nil)
 	lea.sees("Error: Say why you look")
@@ -190,5 +191,28 @@ func TestAChangedFactNamesEveryTextItTouchesAndWhatChangedSinceTheYes(t *testing
 	b.call("ana", "POST", "/api/v1/cases/"+number+"/facts", map[string]any{"key": "sheet.advice.en", "value": "Call us."}, &done)
 	if strings.Join(done.Touches, " ") != "guardians/email/en-GB" {
 		t.Errorf("the advice touches %v", done.Touches)
+	}
+}
+
+func TestAnOpenPageOfTheChecksHearsHowFarTheWalkIs(t *testing.T) {
+	b := newBench(t)
+	number := b.ready()
+	checked := int64(0)
+	b.survey = func(a *event.WordingAnswer) {
+		checked += 250
+		a.Checked, a.Done = checked, checked == a.People
+	}
+	resp, err := b.browser("lea").Get(b.url + "/cases/" + number + "/wording/check/live")
+	b.must(err)
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	var heard []string
+	for len(heard) < 2 && lines.Scan() {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: {"); ok {
+			heard = append(heard, data)
+		}
+	}
+	if len(heard) != 2 || !strings.Contains(heard[0], "250 of 500 people checked") || !strings.Contains(heard[1], `"ended":true`) {
+		t.Errorf("the page hears %q", heard)
 	}
 }

@@ -174,6 +174,14 @@ func (s *Service) liveProgress(w http.ResponseWriter, r *http.Request, u User) e
 	if _, err := s.Progress(r.Context(), u, number, order); err != nil {
 		return err
 	}
+	return s.liveNews(w, r, u, func(ctx context.Context) (progressNews, error) {
+		p, err := s.Progress(ctx, u, number, order)
+		return newsOf(p), err
+	})
+}
+
+// liveNews tells an open page numbers as they change, until the page is gone.
+func (s *Service) liveNews(w http.ResponseWriter, r *http.Request, u User, news func(context.Context) (progressNews, error)) error {
 	st, ctx, end, err := s.openStream(w, r, u)
 	if err != nil {
 		return err
@@ -183,14 +191,11 @@ func (s *Service) liveProgress(w http.ResponseWriter, r *http.Request, u User) e
 		if err := st.say("time", "", s.cfg.Now().UTC().Format(time.RFC3339)); err != nil {
 			return nil //nolint:nilerr // the reader is gone
 		}
-		// A sender that does not answer for a moment leaves the last numbers standing.
-		if p, err := s.Progress(ctx, u, number, order); err == nil {
-			data, err := json.Marshal(newsOf(p))
-			if err != nil {
-				return nil //nolint:nilerr // numbers always encode
-			}
-			if st.say("progress", "", string(data)) != nil {
-				return nil
+		// A service that does not answer for a moment leaves the last numbers standing.
+		if n, err := news(ctx); err == nil {
+			data, err := json.Marshal(n)
+			if err != nil || st.say("progress", "", string(data)) != nil {
+				return nil //nolint:nilerr // numbers always encode; the reader is gone
 			}
 		}
 		if !pause(ctx, progressBeat) {

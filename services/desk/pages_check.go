@@ -1,7 +1,7 @@
 package desk
 
 import (
-	"encoding/json"
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -207,27 +207,11 @@ func (s *Service) liveCheck(w http.ResponseWriter, r *http.Request, u User) erro
 	if _, err := s.Case(r.Context(), u, number); err != nil {
 		return err
 	}
-	st, ctx, end, err := s.openStream(w, r, u)
-	if err != nil {
-		return err
-	}
-	defer end()
-	for {
-		if err := st.say("time", "", s.cfg.Now().UTC().Format(time.RFC3339)); err != nil {
-			return nil //nolint:nilerr // the reader is gone
-		}
-		// An inventory that does not answer for a moment leaves the last numbers standing.
-		if a, err := s.Survey(ctx, u, number, progressBeat); err == nil {
-			n := progressNews{Words: walkedWords(a), Ended: a.Done, Tenth: int(walkedPercent(a) / 10)}
-			n.Numbers = map[string]string{"walked": n.Words, "percent": strconv.Itoa(int(walkedPercent(a)))}
-			n.Bars = []barNews{{ID: "walked-bar", W: walkedPercent(a)}}
-			data, err := json.Marshal(n)
-			if err != nil || st.say("progress", "", string(data)) != nil {
-				return nil //nolint:nilerr // numbers always encode; the reader is gone
-			}
-		}
-		if !pause(ctx, progressBeat) {
-			return nil
-		}
-	}
+	return s.liveNews(w, r, u, func(ctx context.Context) (progressNews, error) {
+		a, err := s.Survey(ctx, u, number, progressBeat)
+		n := progressNews{Words: walkedWords(a), Ended: a.Done, Tenth: int(walkedPercent(a) / 10)}
+		n.Numbers = map[string]string{"walked": n.Words, "percent": strconv.Itoa(int(walkedPercent(a)))}
+		n.Bars = []barNews{{ID: "walked-bar", W: walkedPercent(a)}}
+		return n, err
+	})
 }
