@@ -17,7 +17,7 @@ import (
 // Finding is one thing a check has to say about a wording set.
 type Finding struct {
 	// Check is the name of the check: "syntax", "required_content", "forbidden_content",
-	// "merge_value", "contact_point", "language", "readability", "hedging",
+	// "merge_value", "personal_field", "contact_point", "language", "readability", "hedging",
 	// "sms_length", "link", "tracking", "subject", "sender".
 	Check string `json:"check"`
 	// Text is which text it is about; zero if it is about the set.
@@ -117,6 +117,9 @@ func (s Set) checkText(t event.WordingDrafted) []Finding {
 		return []Finding{fail("merge_value", true, false, "%v", err)}
 	}
 	var out []Finding
+	if i := slices.IndexFunc(tpl.fields, Field.Personal); t.Audience == "public" && i >= 0 {
+		out = append(out, fail("personal_field", true, false, "{{%s}} differs from person to person, and the public reads this text", tpl.fields[i]))
+	}
 	if t.Channel == "email" && strings.TrimSpace(t.Subject) == "" {
 		out = append(out, fail("subject", true, false, "the email has no subject line"))
 	}

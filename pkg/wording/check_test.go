@@ -70,10 +70,11 @@ func TestEachCheckBlocksWhatItIsFor(t *testing.T) {
 		"forbidden_content": func(s *Set) {
 			s.Forbidden = []Demand{{Content: "what_happened", Place: "US-MA", Citation: "93H s.3"}}
 		},
-		"merge_value":   func(s *Set) { s.Sheet = func(string) map[string]string { return nil } },
-		"contact_point": func(s *Set) { s.Organisation.Contact = nil },
-		"language":      func(s *Set) { s.Languages["sv"] = 3 },
-		"sms_length":    func(s *Set) { edit(s, "sms", func(t *event.WordingDrafted) { t.Body += strings.Repeat("x", 700) }) },
+		"personal_field": func(s *Set) { edit(s, "email", func(t *event.WordingDrafted) { t.Audience = "public" }) },
+		"merge_value":    func(s *Set) { s.Sheet = func(string) map[string]string { return nil } },
+		"contact_point":  func(s *Set) { s.Organisation.Contact = nil },
+		"language":       func(s *Set) { s.Languages["sv"] = 3 },
+		"sms_length":     func(s *Set) { edit(s, "sms", func(t *event.WordingDrafted) { t.Body += strings.Repeat("x", 700) }) },
 		"link": func(s *Set) {
 			edit(s, "email", func(t *event.WordingDrafted) { t.Body += " [x](https://example.test.evil.example/a)" })
 		},

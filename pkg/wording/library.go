@@ -68,18 +68,23 @@ func Starters() ([]Starter, error) {
 	return all, nil
 }
 
-// StarterFor returns the starting text of a regime for a channel and language,
-// where the base language will do ("en" for "en-GB"). The regime is the part of
-// a rule id before the dot, such as "eu-gdpr". A text written for exactly this
-// law comes before one for many.
+// StarterFor returns the starting text of a regime for people, as StarterOf does.
 func StarterFor(all []Starter, regime, channel, language string) (Starter, bool) {
+	return StarterOf(all, regime, event.TextKey{Audience: "people", Channel: channel, Language: language})
+}
+
+// StarterOf returns the starting text of a regime for an audience, channel and
+// language, where the base language will do ("en" for "en-GB"). The regime is
+// the part of a rule id before the dot, such as "eu-gdpr". A text written for
+// exactly this law comes before one for many.
+func StarterOf(all []Starter, regime string, k event.TextKey) (Starter, bool) {
 	for _, fits := range []func(Starter) bool{
 		func(s Starter) bool { return slices.Contains(s.Regimes, regime) },
 		func(s Starter) bool { return s.For(regime) },
 	} {
-		for _, tag := range []string{language, base(language)} {
+		for _, tag := range []string{k.Language, base(k.Language)} {
 			for _, s := range all {
-				if s.Channel == channel && s.Language == tag && fits(s) {
+				if s.Audience == k.Audience && s.Channel == k.Channel && s.Language == tag && fits(s) {
 					return s, true
 				}
 			}

@@ -77,6 +77,12 @@ func TestThereIsAStartingTextForEveryLawAndLanguageOfTheProduct(t *testing.T) {
 			}
 		}
 	}
+	for _, k := range []event.TextKey{{Audience: "guardians", Channel: "email", Language: "en-GB"}, {Audience: "guardians", Channel: "letter", Language: "sv"},
+		{Audience: "public", Channel: "page", Language: "en-GB"}, {Audience: "public", Channel: "page", Language: "sv"}} {
+		if _, ok := StarterOf(all, "uk-gdpr", k); !ok {
+			t.Errorf("no text %s", k)
+		}
+	}
 	for regime, id := range map[string]string{"us-ca": "us-ca.people.en", "us-ny": "us.people.en", "us-hipaa": "hipaa.people.en"} {
 		if s, _ := StarterFor(all, regime, "letter", "en-US"); s.ID != id {
 			t.Errorf("the text for %s is %q, want %q", regime, s.ID, id)
@@ -102,7 +108,10 @@ func TestEveryStartingTextSaysWhatItsOwnDutiesDemand(t *testing.T) {
 	for _, s := range starters {
 		set := Set{Organisation: starterOrg, CaseNumber: "2026-001", Channels: []string{map[string]string{"letter": "post"}[s.Channel] + strings.TrimPrefix(s.Channel, "letter")},
 			Sheet: func(language string) map[string]string { return realSheet[base(language)] },
-			Texts: []event.WordingDrafted{{TextKey: s.Key(), Subject: s.Subject, Body: s.Body}}, Languages: map[string]int64{s.Language: 1}, Exposed: usual}
+			Texts: []event.WordingDrafted{{TextKey: s.Key(), Subject: s.Subject, Body: s.Body}}, Exposed: usual}
+		if s.Audience == "people" {
+			set.Languages = map[string]int64{s.Language: 1}
+		}
 		held := 0
 		for _, r := range rules.All() {
 			regime, _, _ := strings.Cut(r.Full, ".")

@@ -313,7 +313,7 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 // towards people is open, else the one for the GDPR.
 func starterFor(c *casefile.Case, k event.TextKey) (textForm, string) {
 	all, err := wording.Starters()
-	if err != nil || k.Audience != "people" {
+	if err != nil {
 		return textForm{}, ""
 	}
 	var regimes []string
@@ -324,7 +324,7 @@ func starterFor(c *casefile.Case, k event.TextKey) (textForm, string) {
 		}
 	}
 	for _, regime := range append(regimes, "eu-gdpr") {
-		if st, ok := wording.StarterFor(all, regime, k.Channel, k.Language); ok {
+		if st, ok := wording.StarterOf(all, regime, k); ok {
 			return textForm{Subject: st.Subject, Body: st.Body}, st.Title
 		}
 	}

@@ -140,6 +140,15 @@ test("a whole case by mouse", async () => {
   await dpo.press("Show");
   await dpo.go("/cases");
 
+  // A changed fact names the texts it touches, and the approval page what changed since the yes.
+  await analyst.go(`/cases/${number}/facts`);
+  await analyst.fill("What you can do", "Be wary of anybody who contacts you about your account. Call us if in doubt.");
+  await analyst.press("Save the facts sheet (en)");
+  await analyst.sees("Changed with it: Email to people in en-GB, SMS to people in en-GB");
+  await legal.go(`/cases/${number}/approve`);
+  await legal.sees("Since the last yes");
+  await legal.look("_cases_case_approve_since");
+
   await dpo.go(`/cases/${number}`);
   await dpo.page.locator(".duty a").first().click();
   await dpo.look("_cases_case_duty");
