@@ -102,6 +102,9 @@ func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, a
 	must("approved", len(d.Approvers) >= eyes,
 		fmt.Sprintf("Wording, list and channels are approved by %s.", strings.Join(names, ", ")),
 		fmt.Sprintf("%d of %d approvals of exactly these words, this list and these channels stand.", len(d.Approvers), eyes))
+	if a := d.Approval; a != nil && !slices.Contains(policy.Roles, a.Role) {
+		must("approver_role", false, "", fmt.Sprintf("The duties that are open now demand a yes by %s; the newest is by %s.", roleNames(rolesOf(policy)), a.Role))
+	}
 	if unread := unread(c, d.Approval, d.Approvers); policy.ReadersOnly {
 		must("readers", unread == "", "Every text is approved by somebody who reads its language.", "Nobody who said yes reads the language of "+unread+".")
 	}

@@ -77,12 +77,17 @@ func TestALawMayDemandTheOfficersYes(t *testing.T) {
 	if err := mayApprove(mustPropose(b, number).Policy, b.user("lea"), b.load(number), b.now.Now()); err != nil {
 		t.Errorf("before the duty opens: %v", err)
 	}
+	_, err := b.desk.Approve(t.Context(), b.user("lea"), On{Case: number}, b.read("lea", number))
+	b.must(err)
 	duty := oneDuty(nil, *b.load(number).Declared, b.now.Now())[0]
 	duty.ID, duty.ToKind = "uk-gdpr.people_GB", "people"
 	b.say(event.Deadline, number, event.DutyOpened{Duty: duty})
 	var no *Forbidden
 	if _, err := b.desk.Approve(t.Context(), b.user("lea"), On{Case: number}, b.read("lea", number)); !errors.As(err, &no) || !strings.Contains(no.Why, "dpo") {
 		t.Errorf("legal's yes gives %v", err)
+	}
+	if check, _, err := b.desk.CheckDispatch(t.Context(), b.user("dora"), number); err != nil || !strings.Contains(check.Missing(), "demand a yes by dpo; the newest is by legal") {
+		t.Errorf("an earlier yes by legal still counts: %s, %v", check.Missing(), err)
 	}
 	signed, err := b.desk.Approve(t.Context(), b.user("dora"), On{Case: number}, b.read("dora", number))
 	b.must(err)
