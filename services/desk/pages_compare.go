@@ -120,13 +120,10 @@ func (p *comparePage) choose(r *http.Request, c *casefile.Case, versions []casef
 		}
 		return newestOf(versions, func(t casefile.Text) bool { return strconv.Itoa(t.Version) == name })
 	}
-	p.From, p.To = r.URL.Query().Get("from"), r.URL.Query().Get("to")
-	p.Old.T, p.New.T = named(p.From), named(p.To)
+	p.From = r.URL.Query().Get("from")
+	p.Old.T, p.New.T = named(p.From), named(r.URL.Query().Get("to"))
 	if p.New.T == nil {
 		p.New.T = newest
-	}
-	if p.To == "" || p.To == lastApproved || p.New.T == newest {
-		p.To = strconv.Itoa(p.New.T.Version)
 	}
 	if p.Old.T == nil {
 		p.Old.T, p.From = approved, lastApproved
@@ -135,6 +132,7 @@ func (p *comparePage) choose(r *http.Request, c *casefile.Case, versions []casef
 		p.Old.T = &versions[max(slices.IndexFunc(versions, func(t casefile.Text) bool { return t.Version == p.New.T.Version })-1, 0)]
 		p.From = strconv.Itoa(p.Old.T.Version)
 	}
+	p.To = strconv.Itoa(p.New.T.Version)
 	for _, side := range []*sideView{&p.Old, &p.New} {
 		side.Approved, side.Newest = side.T == approved, side.T == newest
 	}
