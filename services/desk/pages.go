@@ -13,6 +13,7 @@ import (
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/web"
 	"tocsin.dev/services/desk/console"
 )
@@ -225,6 +226,16 @@ func (s *Service) caseFrame(r *http.Request, u User, c *casefile.Case, heading s
 	f.Back, f.BackText = "/cases/"+c.Number, "Case "+c.Number
 	f.Live = "/cases/" + c.Number + "/live?after=" + strconv.FormatUint(c.Seq, 10)
 	return casePage{f, c, heading, actFields{c.Seq, event.NewID()}}
+}
+
+// caseAndOrg returns the case of a page's address and the organisation of its reader.
+func (s *Service) caseAndOrg(r *http.Request, u User) (*casefile.Case, *organisation.Organisation, error) {
+	c, err := s.Case(r.Context(), u, r.PathValue("number"))
+	if err != nil {
+		return nil, nil, err
+	}
+	org, err := s.cfg.Organisations.Get(u.Org)
+	return c, org, err
 }
 
 // onOf reads what a form says about the case it acts on.

@@ -73,11 +73,7 @@ func (s *Service) renderCheck(w http.ResponseWriter, r *http.Request, u User, ca
 	if _, err := mayAct(u, mayRead); err != nil {
 		return err
 	}
-	c, err := s.Case(r.Context(), u, r.PathValue("number"))
-	if err != nil {
-		return err
-	}
-	org, err := s.cfg.Organisations.Get(u.Org)
+	c, org, err := s.caseAndOrg(r, u)
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,7 @@ func (s *Service) pageFacts(w http.ResponseWriter, r *http.Request, u User) erro
 
 // renderFacts shows the facts page; typed holds what was typed into the facts sheet.
 func (s *Service) renderFacts(w http.ResponseWriter, r *http.Request, u User, f factForm, typed map[string]string, cause error) error {
-	c, err := s.Case(r.Context(), u, r.PathValue("number"))
-	if err != nil {
-		return err
-	}
-	org, err := s.cfg.Organisations.Get(u.Org)
+	c, org, err := s.caseAndOrg(r, u)
 	if err != nil {
 		return err
 	}

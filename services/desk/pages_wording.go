@@ -110,11 +110,7 @@ func (s *Service) pageWording(w http.ResponseWriter, r *http.Request, u User) er
 }
 
 func (s *Service) renderWording(w http.ResponseWriter, r *http.Request, u User, cause error) error {
-	c, err := s.Case(r.Context(), u, r.PathValue("number"))
-	if err != nil {
-		return err
-	}
-	org, err := s.cfg.Organisations.Get(u.Org)
+	c, org, err := s.caseAndOrg(r, u)
 	if err != nil {
 		return err
 	}
@@ -266,11 +262,7 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 	if err != nil {
 		return err
 	}
-	c, err := s.Case(r.Context(), u, r.PathValue("number"))
-	if err != nil {
-		return err
-	}
-	org, err := s.cfg.Organisations.Get(u.Org)
+	c, org, err := s.caseAndOrg(r, u)
 	if err != nil {
 		return err
 	}
