@@ -3,6 +3,8 @@ package notice
 import (
 	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/notice/carrier"
@@ -12,6 +14,10 @@ import (
 // smsParallel is how many text messages of one ticket are under way at once;
 // the client bounds the connections of all tickets together.
 const smsParallel = 64
+
+// lookEvery is how often a series looks whether it may go on: a stop counts
+// within two seconds, and those under way must come to their end too.
+const lookEvery = 200 * time.Millisecond
 
 func (w *worker) deliverSMS(ctx context.Context, k *content, runs []*run) error {
 	for _, r := range runs {
@@ -53,38 +59,43 @@ func (w *worker) series(ctx context.Context, k *content, r *run, texts []string)
 		return
 	}
 	halt, stop := context.WithCancel(ctx)
-	defer stop()
-	next := make(chan int)
-	var all sync.WaitGroup
+	var next atomic.Int64
+	send := func() {
+		for i := int(next.Add(1) - 1); i < len(texts) && halt.Err() == nil; i = int(next.Add(1) - 1) {
+			l := &r.letters[i]
+			r.answers[i] = w.s.sms.Send(ctx, twilio.SMS{
+				To: l.to.reach.Phone.Reveal(), From: k.org.Sender.SMS, Body: texts[i], Validity: w.s.cfg.Twilio.Validity, Case: w.p.caseID,
+				Notice: l.id, Attempt: r.attempt.id, Pos: i,
+			})
+			if c := r.answers[i].Class; c == carrier.Account || c == carrier.Slow {
+				stop() // no further message; those under way come to their end
+			}
+		}
+	}
+	var senders, watcher sync.WaitGroup
+	watcher.Go(func() { w.watch(halt, stop) })
 	for range min(smsParallel, len(texts)) {
-		all.Go(func() {
-			for i := range next {
-				l := &r.letters[i]
-				r.answers[i] = w.s.sms.Send(ctx, twilio.SMS{
-					To: l.to.reach.Phone.Reveal(), From: k.org.Sender.SMS, Body: texts[i], Validity: w.s.cfg.Twilio.Validity, Case: w.p.caseID,
-					Notice: l.id, Attempt: r.attempt.id, Pos: i,
-				})
-				if c := r.answers[i].Class; c == carrier.Account || c == carrier.Slow {
-					stop() // no further message; those under way come to their end
-				}
-			}
-		})
+		senders.Go(send)
 	}
-	for i := range texts {
-		if i%32 == 0 {
-			if ok, err := w.s.mayGo(ctx, w.p.id); err != nil || !ok {
-				break
-			}
-		}
+	senders.Wait()
+	stop()
+	watcher.Wait()
+}
+
+// watch calls stop as soon as the order may not go on.
+func (w *worker) watch(ctx context.Context, stop func()) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
 		select {
-		case next <- i:
-			continue
-		case <-halt.Done():
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if ok, err := w.s.mayGo(ctx, w.p.id); err != nil || !ok {
+				stop()
+			}
 		}
-		break
 	}
-	close(next)
-	all.Wait()
 }
 
 // wordsSent renders what an attempt said to a person, for a look-up by words.

@@ -87,7 +87,8 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 
 // Client returns an HTTP client for one vendor: at most conns connections, all
 // kept, no redirects (a repeated POST is a second message), and HTTP/1.1 only,
-// where «the body never left» can be known for certain.
+// where «the body never left» can be known for certain. One deadline bounds a
+// whole request; a second for its header alone would only cost a timer.
 func Client(conns int, timeout time.Duration, roots *tls.Config) *http.Client {
 	var p http.Protocols
 	p.SetHTTP1(true)
@@ -96,7 +97,7 @@ func Client(conns int, timeout time.Duration, roots *tls.Config) *http.Client {
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, Protocols: &p, TLSClientConfig: roots,
 			MaxConnsPerHost: conns, MaxIdleConns: conns, MaxIdleConnsPerHost: conns, IdleConnTimeout: 90 * time.Second,
-			ResponseHeaderTimeout: timeout, TLSHandshakeTimeout: 10 * time.Second, WriteBufferSize: 64 << 10,
+			TLSHandshakeTimeout: 10 * time.Second, WriteBufferSize: 64 << 10,
 			DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

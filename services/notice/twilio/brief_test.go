@@ -87,3 +87,19 @@ func sign(token, address string, params map[string]string) string {
 	}
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
+
+func TestAFormIsWrittenAsTheStandardLibraryWritesIt(t *testing.T) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for _, form := range []url.Values{
+		{},
+		{"To": {"+447700900001"}, "Body": {"Ann, your name & email (ünïcode 😀) were seen. 100% ~ref A-1_b*"}, "StatusCallback": {"https://t.example/v1/receipts#rc=5&rp=all"}},
+		{"b": {"2", "1", ""}, "a b": {string(every)}, "": {"x"}},
+	} {
+		if got, want := string(encode(form)), form.Encode(); got != want {
+			t.Errorf("wrote %q, want %q", got, want)
+		}
+	}
+}

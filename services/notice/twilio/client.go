@@ -239,9 +239,9 @@ func (k *call) request(ctx context.Context, method, rawURL string, data url.Valu
 		return nil, err
 	}
 	if method == http.MethodPost && headers["Content-Type"] == formType {
-		body := data.Encode()
+		body := encode(data)
 		req := &http.Request{Method: method, URL: u, Host: u.Host, Header: k.c.posted, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-			Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
+			Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body))}
 		return req.WithContext(ctx), nil
 	}
 	there, body := *u, io.Reader(nil)
