@@ -77,15 +77,12 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 // server would park a message without a word.
 func (s *subscriber) consumer(ctx context.Context, topic string) error {
 	stream, name := s.cfg.consumer(topic)
-	_, err := s.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+	_, err := EnsureConsumer(ctx, s.js, stream, jetstream.ConsumerConfig{
 		Durable: name, FilterSubject: topic, DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.cfg.ackWait,
 		MaxDeliver: -1, MaxAckPending: 20_000, MaxWaiting: 4096,
 	})
-	if err != nil {
-		return fmt.Errorf("make the consumer %s on stream %s: %w", name, stream, err)
-	}
-	return nil
+	return err
 }
 
 // work is one worker: it pulls one message at a time and sees it through.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/event"
 )
 
@@ -47,13 +48,13 @@ func (r *Runner) pokes(ctx context.Context) error {
 	}
 	setup, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, err := js.CreateOrUpdateConsumer(setup, event.StreamCases, jetstream.ConsumerConfig{
+	c, err := bus.EnsureConsumer(setup, js, event.StreamCases, jetstream.ConsumerConfig{
 		Durable: event.PokeConsumer(r.cfg.Service), FilterSubject: event.SubjectCases,
 		DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: pokeAckWait, MaxDeliver: -1, MaxAckPending: 20_000, HeadersOnly: true,
 	})
 	if err != nil {
-		return fmt.Errorf("hear pokes: make the consumer: %w", err)
+		return fmt.Errorf("hear pokes: %w", err)
 	}
 	iter, err := c.Messages(jetstream.PullMaxMessages(pokeBuffer))
 	if err != nil {
