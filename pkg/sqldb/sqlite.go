@@ -19,7 +19,7 @@ import (
 const (
 	pageSize    = 8192  // bytes
 	writerCache = 65536 // KiB
-	readerCache = 8192  // KiB
+	readerCache = 2048  // KiB
 	readers     = 6
 	busyTimeout = 5_000 // milliseconds
 )
