@@ -1,9 +1,9 @@
 package notice
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"go.opentelemetry.io/otel/trace"
@@ -25,11 +25,18 @@ func (s *Service) routes() http.Handler {
 
 // read reads a body of at most limit bytes, or answers and returns nil.
 func (s *Service) read(w http.ResponseWriter, r *http.Request, limit int64) []byte {
-	var whole bytes.Buffer
-	if r.ContentLength > 0 {
-		whole.Grow(int(min(r.ContentLength, limit)) + bytes.MinRead)
+	if r.ContentLength > limit {
+		http.Error(w, "body too large", http.StatusRequestEntityTooLarge)
+		return nil
 	}
-	_, err := whole.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	var body []byte
+	var err error
+	if r.ContentLength >= 0 { // what a provider sends: read in one piece, without looking for more
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -39,10 +46,7 @@ func (s *Service) read(w http.ResponseWriter, r *http.Request, limit int64) []by
 		http.Error(w, "body cut off", http.StatusBadRequest)
 		return nil
 	}
-	if whole.Len() == 0 {
-		return []byte{} // nil means that it was answered
-	}
-	return whole.Bytes()
+	return body
 }
 
 func (s *Service) fromSendGrid(w http.ResponseWriter, r *http.Request) {
