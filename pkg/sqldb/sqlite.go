@@ -14,11 +14,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Settings measured for the inventory index and the message ledger. The cache
-// of the writer is 64 MiB; readers mostly scan blobs once, so a small one does.
+// Settings measured for the inventory index and the message ledger. A page in
+// the cache of the writer takes two to five times its size, as the memory of
+// the driver is cut, and more than 16 MiB buys neither of them anything.
+// Readers mostly scan blobs once or read what was just written.
 const (
 	pageSize    = 8192  // bytes
-	writerCache = 65536 // KiB
+	writerCache = 16384 // KiB
 	readerCache = 2048  // KiB
 	readers     = 6
 	busyTimeout = 5_000 // milliseconds
