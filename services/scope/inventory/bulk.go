@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unsafe"
 
 	"tocsin.dev/pkg/category"
 )
@@ -112,9 +113,8 @@ type bulkReader struct {
 	name     string
 	r        *bufio.Reader
 	file     uint16
-	datasets []string
+	datasets []*deliveredDataset
 	people   uint64
-	block    []byte
 	person   Person
 }
 
@@ -142,43 +142,56 @@ func (d *Delivery) Bulk(ctx context.Context, name string, r io.Reader) error {
 }
 
 func (b *bulkReader) next() (end bool, err error) {
-	kind, err := b.r.ReadByte()
-	if err != nil {
+	head, err := b.r.Peek(1 + binary.MaxVarintLen32)
+	if len(head) == 0 {
 		return false, cutOff(err)
 	}
-	size, err := binary.ReadUvarint(b.r)
-	if err != nil {
+	size, used := binary.Uvarint(head[1:])
+	if used == 0 && len(head) <= binary.MaxVarintLen32 {
 		return false, cutOff(err)
 	}
-	if size > maxBulkBlock {
+	if used <= 0 || size > maxBulkBlock {
 		return false, errBulk
 	}
-	if uint64(cap(b.block)) < size {
-		b.block = make([]byte, size, 2*size)
-	}
-	b.block = b.block[:size]
-	if _, err := io.ReadFull(b.r, b.block); err != nil {
+	kind := head[0]
+	if _, err := b.r.Discard(1 + used); err != nil {
 		return false, cutOff(err)
 	}
+	block, err := b.r.Peek(int(size))
+	if err != nil {
+		return false, cutOff(err)
+	}
+	if end, err = b.take(kind, block); err != nil {
+		return false, err
+	}
+	_, err = b.r.Discard(len(block))
+	return end, err
+}
+
+// take takes in a block, which lies in the reader's buffer.
+func (b *bulkReader) take(kind byte, block []byte) (end bool, err error) {
 	switch kind {
 	case 'P':
-		return false, b.takePerson()
+		return false, b.takePerson(unsafe.String(unsafe.SliceData(block), len(block)))
 	case 'S':
 		var s System
-		if json.Unmarshal(b.block, &s) != nil {
+		if json.Unmarshal(block, &s) != nil {
 			return false, errBulk
 		}
 		b.d.System(s)
 		return false, nil
 	case 'D':
 		var ds Dataset
-		if json.Unmarshal(b.block, &ds) != nil || ds.Key == "" {
+		if json.Unmarshal(block, &ds) != nil || ds.Key == "" {
 			return false, errBulk
 		}
-		b.datasets = append(b.datasets, ds.Key)
-		return false, b.d.Dataset(ds)
+		if err := b.d.Dataset(ds); err != nil {
+			return false, err
+		}
+		b.datasets = append(b.datasets, b.d.datasets[ds.Key])
+		return false, nil
 	case 'E':
-		if n, used := binary.Uvarint(b.block); used <= 0 || n != b.people {
+		if n, used := binary.Uvarint(block); used <= 0 || n != b.people {
 			return false, errBulk
 		}
 		return true, nil
@@ -193,16 +206,22 @@ func cutOff(err error) error {
 	return err
 }
 
-func (b *bulkReader) takePerson() error {
+// takePerson takes a person and their records from a text that is gone when it
+// returns; the delivery keeps nothing of it.
+func (b *bulkReader) takePerson(text string) error {
 	at := Origin{File: b.file, Line: uint32(b.people + 1)}
 	b.people++
-	text := string(b.block)
 	n, used := uvarint(text)
 	if used == 0 || n > uint64(len(text)-used) {
 		return errBulk
 	}
-	if b.person.decode(text[used:used+int(n)]) != nil {
+	record := text[used : used+int(n)]
+	same, err := b.person.read(record)
+	if err != nil {
 		return errBulk
+	}
+	if !same {
+		record = ""
 	}
 	text = text[used+int(n):]
 	n, used = uvarint(text)
@@ -211,7 +230,7 @@ func (b *bulkReader) takePerson() error {
 	}
 	b.person.GuardianRef = text[used : used+int(n)]
 	b.person.guardian = 0
-	ordinal, err := b.d.Person(&b.person, at)
+	ordinal, err := b.d.person(&b.person, record, at)
 	if errors.Is(err, errSkip) {
 		return nil
 	}
@@ -232,9 +251,10 @@ func (b *bulkReader) takeHoldings(ordinal uint32, text string, at Origin) error 
 		if used == 0 || len(text) < used+8 {
 			return errBulk
 		}
-		h := Holding{Dataset: b.datasets[id], Categories: category.Set(set), First: number32(text[used:]), Last: number32(text[used+4:])}
+		ds := b.datasets[id]
+		h := Holding{Dataset: ds.Key, Categories: category.Set(set), First: number32(text[used:]), Last: number32(text[used+4:])}
 		text = text[used+8:]
-		if err := b.d.HoldingOf(ordinal, h, at); err != nil && !errors.Is(err, errSkip) {
+		if err := b.d.holdingOf(ordinal, ds, h, at); err != nil && !errors.Is(err, errSkip) {
 			return err
 		}
 	}

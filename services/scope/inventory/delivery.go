@@ -112,14 +112,14 @@ type Delivery struct {
 	hash  *hasher
 	tombs *tombstones
 
-	files    []string
-	systems  map[string]System
-	datasets map[string]*deliveredDataset
-	byID     []*deliveredDataset // by id
-	masks    map[uint32]uint16
-	sets     []uint32 // by mask index
-	termIDs  [2]map[string]uint16
-	lastTerm [2]term
+	files     []string
+	systems   map[string]System
+	datasets  map[string]*deliveredDataset
+	byID      []*deliveredDataset // by id
+	masks     map[uint32]uint16
+	sets      []uint32 // by mask index
+	termIDs   [2]map[string]uint16
+	lastTerms [2][1 << termBits]term
 
 	rows uint32 // ordinals given
 	// records holds the rows, by the first byte of the hash of their identity:
@@ -157,12 +157,6 @@ type deliveredDataset struct {
 	// mask is the index of the last category set, maskOf.
 	mask   uint16
 	maskOf uint32
-}
-
-// term is a word with its index.
-type term struct {
-	word string
-	id   uint16
 }
 
 type guardianRef struct {

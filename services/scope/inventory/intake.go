@@ -10,30 +10,59 @@ import (
 	"tocsin.dev/pkg/category"
 )
 
+// term returns the index of a country or language.
 func (d *Delivery) term(list int, word string) (uint16, error) {
-	if last := &d.lastTerm[list]; last.word == word && last.word != "" {
-		return last.id, nil
+	key, short := shortWord(word)
+	kept := &d.lastTerms[list][key*0x9e3779b97f4a7c15>>(64-termBits)]
+	if short && kept.word == key {
+		return kept.id, nil
 	}
-	if id, known := d.termIDs[list][word]; known {
-		d.lastTerm[list] = term{strings.Clone(word), id}
-		return id, nil
+	id, known := d.termIDs[list][word]
+	if !known {
+		words := &d.head.terms.Jurisdictions
+		if list == 1 {
+			words = &d.head.terms.Languages
+		}
+		if len(*words) >= maxTerms {
+			return 0, fmt.Errorf("more than %d different languages or countries", maxTerms)
+		}
+		id = uint16(len(*words))
+		word = strings.Clone(word)
+		*words = append(*words, word)
+		d.termIDs[list][word] = id
 	}
-	words := &d.head.terms.Jurisdictions
-	if list == 1 {
-		words = &d.head.terms.Languages
+	if short {
+		*kept = term{key, id}
 	}
-	if len(*words) >= maxTerms {
-		return 0, fmt.Errorf("more than %d different languages or countries", maxTerms)
-	}
-	id := uint16(len(*words))
-	word = strings.Clone(word)
-	*words = append(*words, word)
-	d.termIDs[list][word] = id
 	return id, nil
 }
 
+// termBits is how many terms of each kind are found without a map: 1 << 8.
+const termBits = 8
+
+// term is a word of at most seven bytes with its index.
+type term struct {
+	word uint64
+	id   uint16
+}
+
+// shortWord packs a word and its length into a number that is never zero.
+func shortWord(s string) (uint64, bool) {
+	if len(s) > 7 {
+		return 0, false
+	}
+	key := uint64(len(s)) + 1
+	for i := range len(s) {
+		key = key<<8 | uint64(s[i])
+	}
+	return key, true
+}
+
 // Person adds a row about a person and returns its ordinal for HoldingOf.
-func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
+func (d *Delivery) Person(p *Person, at Origin) (uint32, error) { return d.person(p, "", at) }
+
+// person adds a row about a person. record is what encode writes of it, or empty.
+func (d *Delivery) person(p *Person, record string, at Origin) (uint32, error) {
 	if d.rows >= maxRows {
 		return 0, fmt.Errorf("a delivery takes at most %d people", maxRows)
 	}
@@ -45,20 +74,24 @@ func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
 	if err := d.flushRow(); err != nil {
 		return 0, err
 	}
-	d.buf = binary.LittleEndian.AppendUint32(d.buf[:0], ordinal)
-	d.buf = append(d.buf, 0, 0)
-	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.jurisdiction)
-	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.language)
-	d.buf = binary.LittleEndian.AppendUint16(d.buf, attr.lastActive)
-	d.buf = append(d.buf, attr.class, attr.channels, 0, 0)
-	d.buf = p.encode(d.buf)
-	size := len(d.buf) - rowHead - recordHead
+	row := binary.LittleEndian.AppendUint32(d.row[:0], ordinal)
+	row = append(row, 0, 0)
+	row = binary.LittleEndian.AppendUint16(row, attr.jurisdiction)
+	row = binary.LittleEndian.AppendUint16(row, attr.language)
+	row = binary.LittleEndian.AppendUint16(row, attr.lastActive)
+	row = append(row, attr.class, attr.channels, 0, 0)
+	if record != "" {
+		row = append(row, record...)
+	} else {
+		row = p.encode(row)
+	}
+	size := len(row) - rowHead - recordHead
 	if size > maxRecord {
 		d.Bad(at, "", fmt.Sprintf("the row holds %d bytes about one person; at most %d are kept", size, maxRecord))
 		return 0, errSkip
 	}
-	binary.LittleEndian.PutUint16(d.buf[rowHead+attributeSize:], uint16(size))
-	identity, ok := d.identity(p, d.buf[rowHead+recordHead:])
+	binary.LittleEndian.PutUint16(row[rowHead+attributeSize:], uint16(size))
+	identity, ok := d.identity(p, row[rowHead+recordHead:])
 	if !ok {
 		d.Bad(at, "", "nothing in this row says who it is about: give a person number, a name or an address")
 		return 0, errSkip
@@ -68,7 +101,7 @@ func (d *Delivery) Person(p *Person, at Origin) (uint32, error) {
 		d.report.Erased++
 		return 0, errSkip
 	}
-	d.row, d.rowPart = append(d.row[:0], d.buf...), int(identity[0])
+	d.row, d.rowPart = row, int(identity[0])
 	if err := d.addIndex(byIdentity, identity, ordinal, 0, 0); err != nil {
 		return 0, err
 	}
@@ -209,18 +242,25 @@ func (d *Delivery) indexPerson(p *Person, ordinal uint32) error {
 }
 
 func (d *Delivery) addIndex(k kindOfIndex, h hash128, ordinal, name, born uint32) error {
-	e := entryOf(k, h)
-	e.number, e.name, e.born = ordinal, name, born
-	var buf [emailSize]byte
-	return d.index[k].add(int(h[0]), k.append(buf[:0], e))
+	b, err := d.index[k].room(int(h[0]), k.entrySize())
+	if err != nil {
+		return err
+	}
+	n := copy(b, h[:k.hashSize()])
+	binary.LittleEndian.PutUint32(b[n:], ordinal)
+	if k == byEmail {
+		binary.LittleEndian.PutUint32(b[n+4:], name)
+		binary.LittleEndian.PutUint32(b[n+8:], born)
+	}
+	return nil
 }
 
 // holdingSize is dataset u16, mask u16, first u32, last u32.
 const holdingSize = 12
 
-// packHolding appends a holding, or records why it cannot be.
-func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
-	ds := d.datasets[h.Dataset]
+// packHolding appends a holding in a dataset, which may be nil for one that is
+// not known, or records why it cannot be.
+func (d *Delivery) packHolding(b []byte, ds *deliveredDataset, h Holding, at Origin) ([]byte, error) {
 	if ds == nil {
 		d.Bad(at, "dataset", fmt.Sprintf("there is no dataset %q: add it to datasets.csv", clip(h.Dataset)))
 		return nil, errSkip
@@ -267,8 +307,12 @@ func (d *Delivery) packHolding(b []byte, h Holding, at Origin) ([]byte, error) {
 
 // HoldingOf adds a record of the person of an earlier row.
 func (d *Delivery) HoldingOf(ordinal uint32, h Holding, at Origin) error {
+	return d.holdingOf(ordinal, d.datasets[h.Dataset], h, at)
+}
+
+func (d *Delivery) holdingOf(ordinal uint32, ds *deliveredDataset, h Holding, at Origin) error {
 	if len(d.row) > 0 && binary.LittleEndian.Uint32(d.row) == ordinal && len(d.row) < spillBlockSize/2 {
-		row, err := d.packHolding(d.row, h, at)
+		row, err := d.packHolding(d.row, ds, h, at)
 		if err != nil {
 			return err
 		}
@@ -276,7 +320,7 @@ func (d *Delivery) HoldingOf(ordinal uint32, h Holding, at Origin) error {
 		binary.LittleEndian.PutUint16(d.row[4:], binary.LittleEndian.Uint16(d.row[4:])+1)
 		return nil
 	}
-	b, err := d.packHolding(binary.LittleEndian.AppendUint32(d.buf[:0], ordinal), h, at)
+	b, err := d.packHolding(binary.LittleEndian.AppendUint32(d.buf[:0], ordinal), ds, h, at)
 	if err != nil {
 		return err
 	}
@@ -288,7 +332,7 @@ func (d *Delivery) HoldingOf(ordinal uint32, h Holding, at Origin) error {
 // be in this delivery or known before.
 func (d *Delivery) Holding(space, ref string, h Holding, at Origin) error {
 	hash := d.refHash(space, ref)
-	b, err := d.packHolding(append(d.buf[:0], hash[:]...), h, at)
+	b, err := d.packHolding(append(d.buf[:0], hash[:]...), d.datasets[h.Dataset], h, at)
 	if err != nil {
 		return err
 	}

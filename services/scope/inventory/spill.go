@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // spill sorts rows of an import into parts without holding them all in memory.
@@ -65,17 +66,38 @@ func (s *spill) part(i int) *spillPart {
 
 // add appends bytes to a part.
 func (s *spill) add(i int, b []byte) error {
+	room, err := s.room(i, len(b))
+	copy(room, b)
+	return err
+}
+
+// room appends n bytes to a part for the caller to fill before the next call.
+func (s *spill) room(i, n int) ([]byte, error) {
 	p := s.part(i)
-	if len(p.buf)+len(b) > s.block {
-		if err := s.flush(p); err != nil {
-			return err
+	if len(p.buf)+n > cap(p.buf) {
+		if err := s.makeRoom(p, n); err != nil {
+			return nil, err
 		}
 	}
-	if p.buf == nil && len(p.blocks) > 0 {
-		p.buf = make([]byte, 0, s.block)
+	at := len(p.buf)
+	p.buf = p.buf[:at+n]
+	p.size += n
+	return p.buf[at : at+n : at+n], nil
+}
+
+// makeRoom gives the buffer of a part room for n more bytes: small parts grow,
+// others write what they gathered.
+func (s *spill) makeRoom(p *spillPart, n int) error {
+	if len(p.buf)+n <= s.block {
+		p.buf = slices.Grow(p.buf, n)
+		return nil
 	}
-	p.buf = append(p.buf, b...)
-	p.size += len(b)
+	if err := s.flush(p); err != nil {
+		return err
+	}
+	if cap(p.buf) < n {
+		p.buf = make([]byte, 0, max(s.block, n))
+	}
 	return nil
 }
 
