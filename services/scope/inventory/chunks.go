@@ -19,7 +19,9 @@ type chunkWriter struct {
 	placer     placer
 	sorter     holdingSorter
 	top        int // chunks above are written
-	buf        []byte
+	numbers    []uint32
+	people     []byte // of the chunk that is written
+	holdings   []byte
 }
 
 // writeChunks goes through the rows from the last part to the first. New people
@@ -60,26 +62,22 @@ func (d *Delivery) writeChunks(ctx context.Context, w *writer, r *resolution, re
 
 // distribute gives rows and their holdings to the chunks of their people.
 func (c *chunkWriter) distribute(b []byte) error {
-	for len(b) > 0 {
+	c.lookUp(b)
+	for _, number := range c.numbers {
 		ordinal, holdings := binary.LittleEndian.Uint32(b), int(binary.LittleEndian.Uint16(b[4:]))
 		size := recordHead + int(binary.LittleEndian.Uint16(b[rowHead+attributeSize:]))
 		row := b[rowHead : rowHead+size]
 		held := b[rowHead+size : rowHead+size+holdings*holdingSize]
 		b = b[rowHead+size+holdings*holdingSize:]
-		number := c.r.numbers[ordinal]
 		if number == heldBack {
 			continue
 		}
-		c.buf = binary.LittleEndian.AppendUint16(c.buf[:0], uint16(number))
-		c.buf = append(c.buf, row...)
-		if c.guarded.has(ordinal) {
-			c.buf = appendGuardianTo(c.buf, c.d.guarded[ordinal])
-		}
-		if err := c.out.add(int(number>>16), c.buf); err != nil {
+		placed, err := c.place(number, ordinal, row)
+		if err != nil {
 			return err
 		}
 		if c.duplicates.has(number) {
-			if err := addSupplement(c.out, c.r.after.pairs[number].target, number, c.buf[placedHead:], supplementFresh); err != nil {
+			if err := addSupplement(c.out, c.r.after.pairs[number].target, number, placed[placedHead:], supplementFresh); err != nil {
 				return err
 			}
 		}
@@ -90,6 +88,35 @@ func (c *chunkWriter) distribute(b []byte) error {
 		}
 	}
 	return nil
+}
+
+// lookUp finds the numbers of the rows in b. Each lookup misses the caches; a
+// loop that does nothing else lets the processor wait for many at once.
+func (c *chunkWriter) lookUp(b []byte) {
+	c.numbers = c.numbers[:0]
+	for len(b) > 0 {
+		c.numbers = append(c.numbers, c.r.numbers[binary.LittleEndian.Uint32(b)])
+		size := recordHead + int(binary.LittleEndian.Uint16(b[rowHead+attributeSize:]))
+		b = b[rowHead+size+int(binary.LittleEndian.Uint16(b[4:]))*holdingSize:]
+	}
+}
+
+// place adds a row to the chunk of its person and returns it as it lies there.
+func (c *chunkWriter) place(number, ordinal uint32, row []byte) ([]byte, error) {
+	guardian, size := uint32(0), 2+len(row)
+	if c.guarded.has(ordinal) {
+		guardian, size = c.d.guarded[ordinal], size+guardianSize
+	}
+	b, err := c.out.room(int(number>>16), size)
+	if err != nil {
+		return nil, err
+	}
+	binary.LittleEndian.PutUint16(b, uint16(number))
+	copy(b[2:], row)
+	if guardian != 0 {
+		putGuardian(b, guardian)
+	}
+	return b, nil
 }
 
 // writeAbove writes the chunks above chunk that are not written yet.
@@ -110,20 +137,19 @@ func (c *chunkWriter) writeAbove(ctx context.Context, chunk int) error {
 }
 
 func (c *chunkWriter) write(ctx context.Context, chunk int) error {
-	people, err := c.out.load(chunk)
-	if err != nil {
+	var err error
+	if c.people, err = c.out.load(chunk, c.people); err != nil {
 		return err
 	}
-	if len(people) > 0 {
-		if err := c.placer.chunk(ctx, uint32(chunk), people); err != nil {
+	if len(c.people) > 0 {
+		if err := c.placer.chunk(ctx, uint32(chunk), c.people); err != nil {
 			return err
 		}
 	}
-	holdings, err := c.r.chunks.load(chunk)
-	if err != nil {
+	if c.holdings, err = c.r.chunks.load(chunk, c.holdings); err != nil {
 		return err
 	}
-	for id, rows := range byDataset(holdings) {
+	for id, rows := range byDataset(c.holdings) {
 		if len(rows) == 0 {
 			continue
 		}
@@ -185,10 +211,14 @@ func (d *Delivery) supplementsOfKnown(ctx context.Context, r *resolution, out *s
 	})
 }
 
-// appendGuardianTo adds the guardian to the record in buf.
-func appendGuardianTo(buf []byte, number uint32) []byte {
-	buf = append(buf, fieldGuardian, 4)
-	buf = binary.LittleEndian.AppendUint32(buf, number)
-	binary.LittleEndian.PutUint16(buf[2+attributeSize:], uint16(len(buf)-placedHead))
-	return buf
+// guardianSize is what a guardian takes at the end of a record.
+const guardianSize = 1 + 1 + 4
+
+// putGuardian writes the guardian to the end of a placed row, where there is
+// room for it.
+func putGuardian(placed []byte, number uint32) {
+	field := placed[len(placed)-guardianSize:]
+	field[0], field[1] = fieldGuardian, 4
+	binary.LittleEndian.PutUint32(field[2:], number)
+	binary.LittleEndian.PutUint16(placed[2+attributeSize:], uint16(len(placed)-placedHead))
 }

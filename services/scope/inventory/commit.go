@@ -23,7 +23,9 @@ type writer struct {
 	size       int
 }
 
-const writeSize = 8 << 20
+// writeSize is half of what the writing connection caches, so that SQLite need
+// not write pages before their transaction ends.
+const writeSize = 4 << 20
 
 func (w *writer) put(_ context.Context, seg segmentRow) error {
 	w.rows = append(w.rows, seg)

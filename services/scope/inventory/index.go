@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -109,44 +110,72 @@ func entryOf(k kindOfIndex, h hash128) entry {
 	return e
 }
 
-// sortEntries sorts entries of one part (the same first eight bits) by hash and
-// number. Hashes are uniform, so a first pass leaves short runs.
-func sortEntries(all []entry) {
-	if len(all) < 4096 {
-		slices.SortFunc(all, entry.compare)
-		return
-	}
-	radixEntries(all)
-}
-
-// radixEntries is one counting pass over the 12 bits below those that all
-// entries share, then small sorts.
-func radixEntries(all []entry) {
-	const digits = 1 << 12
-	const shift = 64 - largeBits - 12
-	var ends [digits + 1]int
-	digit := func(e entry) int { return int(e.hi>>shift) & (digits - 1) }
-	for _, e := range all {
-		ends[digit(e)+1]++
-	}
-	for i := range digits {
-		ends[i+1] += ends[i]
-	}
-	starts := ends
-	sorted := make([]entry, len(all))
-	for _, e := range all {
-		d := digit(e)
-		sorted[starts[d]] = e
-		starts[d]++
-	}
-	copy(all, sorted)
-	for i := range digits {
-		if run := all[ends[i]:ends[i+1]]; len(run) > 64 {
-			slices.SortFunc(run, entry.compare)
-		} else {
-			insertEntries(run)
+// sort unpacks the entries of one part, but for those of nobody, and sorts them
+// by hash and number into the memory of all. The entries of a part share the
+// first eight bits and hashes are uniform: one counting pass over the bits that
+// follow leaves runs of two or three, or of all who share a name.
+func (k kindOfIndex) sort(all []entry, packed []byte) []entry {
+	size, at := k.entrySize(), k.hashSize()
+	n := len(packed) / size
+	width := min(max(bits.Len(uint(n))-1, 1), 24-largeBits)
+	digit := func(b []byte) uint32 { return binary.BigEndian.Uint32(b) << largeBits >> (32 - width) }
+	ends := make([]uint32, 1<<width+1)
+	for b := packed; len(b) >= size; b = b[size:] {
+		if binary.LittleEndian.Uint32(b[at:]) != heldBack {
+			ends[digit(b)+1]++
 		}
 	}
+	for i := range len(ends) - 1 {
+		ends[i+1] += ends[i]
+	}
+	all = slices.Grow(all[:0], n)[:ends[len(ends)-1]]
+	starts := slices.Clone(ends)
+	for b := packed; len(b) >= size; b = b[size:] {
+		if binary.LittleEndian.Uint32(b[at:]) != heldBack {
+			to := &starts[digit(b)]
+			all[*to] = k.at(b)
+			*to++
+		}
+	}
+	for i := range len(ends) - 1 {
+		switch run := all[ends[i]:ends[i+1]]; {
+		case len(run) <= longRun:
+			insertEntries(run)
+		case k.hashSize() == 16:
+			slices.SortFunc(run, entry.compare)
+		default:
+			sortNamesakes(run)
+		}
+	}
+	return all
+}
+
+const longRun = 32
+
+// sortNamesakes sorts a long run of a search kind. It is long because people
+// share a name: their entries differ in the number alone, and numbers sort
+// faster than entries.
+func sortNamesakes(run []entry) {
+	var numbers []uint32
+	for len(run) > longRun {
+		least := slices.MinFunc(run, entry.compare)
+		numbers = numbers[:0]
+		for i, e := range run {
+			if e.hi == least.hi {
+				run[i] = run[len(numbers)]
+				numbers = append(numbers, e.number)
+			}
+		}
+		slices.Sort(numbers)
+		for i, n := range numbers {
+			run[i] = entry{hi: least.hi, number: n}
+		}
+		run = run[len(numbers):]
+		if len(numbers) == 1 { // hardly anything is shared
+			break
+		}
+	}
+	slices.SortFunc(run, entry.compare)
 }
 
 // insertEntries sorts a short run.

@@ -62,13 +62,12 @@ type tree struct {
 	sealedSecret   []byte
 }
 
-const secretSize = 64
-
 func newTree(ctx context.Context, root Root, random io.Reader, org string) (*tree, error) {
-	secret := make([]byte, secretSize)
-	if _, err := io.ReadFull(random, secret); err != nil {
+	secret := make([]byte, secretSize+1)
+	if _, err := io.ReadFull(random, secret[:secretSize]); err != nil {
 		return nil, fmt.Errorf("make keys of inventory %s: %w", org, err)
 	}
+	secret[secretSize] = blindBLAKE3
 	return newVersion(ctx, root, random, org, 1, secret)
 }
 
@@ -112,14 +111,15 @@ func openTree(ctx context.Context, root Root, h head) (*tree, error) {
 }
 
 func makeTree(org string, version uint32, key, secret []byte) (*tree, error) {
-	if len(secret) != secretSize {
-		return nil, fmt.Errorf("secret of inventory %s has %d bytes instead of %d", org, len(secret), secretSize)
+	blind, err := newBlindKeys(secret)
+	if err != nil {
+		return nil, fmt.Errorf("keys of inventory %s: %w", org, err)
 	}
 	table, err := chacha20poly1305.NewX(key)
 	if err != nil {
 		return nil, fmt.Errorf("table key of inventory %s: %w", org, err)
 	}
-	return &tree{org: org, version: version, table: table, blind: newBlindKeys(secret), secret: secret}, nil
+	return &tree{org: org, version: version, table: table, blind: blind, secret: secret}, nil
 }
 
 // pageKeys are the keys of the pages of one chunk; a zero key means no page.

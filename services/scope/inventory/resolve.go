@@ -71,120 +71,6 @@ func (d *Delivery) resolve(ctx context.Context, r *resolution) error {
 	return d.placeOwnHoldings(r)
 }
 
-// indexWalk goes through the index of a kind part by part beside the delivery.
-type indexWalk struct {
-	d       *Delivery
-	kind    kindOfIndex
-	bits    int // of the new index
-	whole   []entry
-	read    bool
-	out     []byte
-	changed bool
-	write   func(ctx context.Context, seg segmentRow) error
-}
-
-// known returns the entries of part q of 256 that were there before.
-func (w *indexWalk) known(ctx context.Context, q int) ([]entry, error) {
-	h := w.d.head
-	if h.indexBits == largeBits {
-		body, err := readSegment(ctx, w.d.store.db, h, segIndex, h.indexKey(w.kind, h.indexBits), int64(q))
-		if err != nil {
-			return nil, err
-		}
-		return w.parse(body)
-	}
-	if !w.read {
-		body, err := readSegment(ctx, w.d.store.db, h, segIndex, h.indexKey(w.kind, 0), 0)
-		if err != nil {
-			return nil, err
-		}
-		if w.whole, err = w.parse(body); err != nil {
-			return nil, err
-		}
-		w.read = true
-	}
-	n, _ := slices.BinarySearchFunc(w.whole, uint64(q+1), func(e entry, next uint64) int {
-		if e.hi>>(64-largeBits) < next {
-			return -1
-		}
-		return 1
-	})
-	part := w.whole[:n]
-	w.whole = w.whole[n:]
-	return part, nil
-}
-
-func (w *indexWalk) parse(body []byte) ([]entry, error) {
-	size := w.kind.entrySize()
-	if len(body)%size != 0 {
-		return nil, fmt.Errorf("index %d of inventory %s: %w", w.kind, w.d.org, errSegment)
-	}
-	all := make([]entry, len(body)/size)
-	for i := range all {
-		all[i] = w.kind.at(body[i*size:])
-	}
-	return all, nil
-}
-
-// fresh returns the entries of part q of the delivery. Their numbers are
-// ordinals, or with numbers given the people these stand for.
-func (w *indexWalk) fresh(q int, numbers []uint32) ([]entry, error) {
-	s := w.d.index[w.kind]
-	if q >= len(s.parts) {
-		return nil, nil
-	}
-	size := w.kind.entrySize()
-	all := make([]entry, 0, s.parts[q].size/size)
-	err := s.each(q, func(b []byte) error {
-		if numbers != nil {
-			w.giveNumbers(b, numbers)
-		}
-		for ; len(b) > 0; b = b[size:] {
-			if e := w.kind.at(b); numbers == nil || e.number != heldBack {
-				all = append(all, e)
-			}
-		}
-		return nil
-	})
-	s.drop(q)
-	return all, err
-}
-
-// giveNumbers replaces the ordinals of packed entries, which are read only once,
-// by numbers. Each lookup misses the caches; a loop that does nothing else lets
-// the processor wait for many of them at once.
-func (w *indexWalk) giveNumbers(b []byte, numbers []uint32) {
-	size, at := w.kind.entrySize(), w.kind.hashSize()
-	for ; len(b) >= size; b = b[size:] {
-		binary.LittleEndian.PutUint32(b[at:at+4], numbers[binary.LittleEndian.Uint32(b[at:at+4])])
-	}
-}
-
-// keep writes the merged part q; changed says whether it differs from before.
-func (w *indexWalk) keep(ctx context.Context, q int, merged []entry, changed bool) error {
-	if w.write == nil {
-		return nil
-	}
-	if w.bits == largeBits {
-		if !changed && (w.d.head.indexBits == largeBits || len(merged) == 0) {
-			return nil
-		}
-		b := make([]byte, 0, len(merged)*w.kind.entrySize())
-		for _, e := range merged {
-			b = w.kind.append(b, e)
-		}
-		return w.write(ctx, segmentRow{segIndex, w.d.head.indexKey(w.kind, w.bits), int64(q), b})
-	}
-	w.changed = w.changed || changed
-	for _, e := range merged {
-		w.out = w.kind.append(w.out, e)
-	}
-	if q < partitions-1 || !w.changed {
-		return nil
-	}
-	return w.write(ctx, segmentRow{segIndex, w.d.head.indexKey(w.kind, 0), 0, emptyNotNil(w.out)})
-}
-
 func (d *Delivery) resolveIdentity(ctx context.Context, r *resolution, tombs *tombstones) error {
 	w := &indexWalk{d: d, kind: byIdentity, bits: r.bits, write: r.write}
 	guardians := make([][]guardianRef, partitions)
@@ -201,9 +87,9 @@ func (d *Delivery) resolveIdentity(ctx context.Context, r *resolution, tombs *to
 		if err != nil {
 			return err
 		}
-		sortEntries(fresh)
 		r.firstNew[q] = r.people
-		merged := d.number(r, known, fresh, tombs, seen)
+		merged := d.number(r, w.merged[:0], known, fresh, tombs, seen)
+		w.merged = merged
 		if r.people == heldBack {
 			return fmt.Errorf("inventory %s: an organisation holds at most %d people", d.org, heldBack-1)
 		}
@@ -221,9 +107,8 @@ func (d *Delivery) resolveIdentity(ctx context.Context, r *resolution, tombs *to
 	return nil
 }
 
-// number gives every fresh entry its person and returns the merged part.
-func (d *Delivery) number(r *resolution, known, fresh []entry, tombs *tombstones, seen bitset) []entry {
-	merged := make([]entry, 0, len(known)+len(fresh))
+// number gives every fresh entry its person and appends the merged part to merged.
+func (d *Delivery) number(r *resolution, merged, known, fresh []entry, tombs *tombstones, seen bitset) []entry {
 	k := 0
 	for f := 0; f < len(fresh); {
 		for k < len(known) && (known[k].hi < fresh[f].hi || known[k].hi == fresh[f].hi && known[k].lo < fresh[f].lo) {
@@ -358,8 +243,8 @@ func (d *Delivery) resolveIndex(ctx context.Context, r *resolution, k kindOfInde
 		if err != nil {
 			return err
 		}
-		sortEntries(fresh)
-		merged, added := mergeEntries(known, fresh, tombs)
+		merged, added := mergeEntries(w.merged[:0], known, fresh, tombs)
+		w.merged = merged
 		if added {
 			d.findJoins(r, k, merged)
 		}
@@ -371,10 +256,9 @@ func (d *Delivery) resolveIndex(ctx context.Context, r *resolution, k kindOfInde
 	return nil
 }
 
-// mergeEntries merges two sorted lists, leaves out doubles and erased people,
-// and reports whether fresh brought anything.
-func mergeEntries(known, fresh []entry, tombs *tombstones) (merged []entry, added bool) {
-	merged = make([]entry, 0, len(known)+len(fresh))
+// mergeEntries appends two sorted lists to merged as one, leaves out doubles and
+// erased people, and reports whether fresh brought anything.
+func mergeEntries(merged, known, fresh []entry, tombs *tombstones) (_ []entry, added bool) {
 	for len(known) > 0 || len(fresh) > 0 {
 		var e entry
 		isNew := len(known) == 0 || len(fresh) > 0 && fresh[0].compare(known[0]) < 0

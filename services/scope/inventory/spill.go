@@ -20,6 +20,7 @@ type spill struct {
 	block int // bytes a part gathers before it writes
 	inMem int // bytes that may stay in memory
 	held  int
+	free  [][]byte // buffers of dropped parts
 	file  *os.File
 	end   int64
 	key   cipher.Block
@@ -94,6 +95,9 @@ func (s *spill) makeRoom(p *spillPart, n int) error {
 	}
 	if err := s.flush(p); err != nil {
 		return err
+	}
+	if last := len(s.free) - 1; p.buf == nil && last >= 0 {
+		p.buf, s.free = s.free[last], s.free[:last]
 	}
 	if cap(p.buf) < n {
 		p.buf = make([]byte, 0, max(s.block, n))
@@ -182,12 +186,12 @@ func (s *spill) each(i int, f func(b []byte) error) error {
 	return f(p.buf)
 }
 
-// load returns all bytes of a part.
-func (s *spill) load(i int) ([]byte, error) {
+// load returns all bytes of a part in buf, which is made larger where needed.
+func (s *spill) load(i int, buf []byte) ([]byte, error) {
 	if i >= len(s.parts) {
-		return nil, nil
+		return buf[:0], nil
 	}
-	all := make([]byte, 0, s.parts[i].size)
+	all := slices.Grow(buf[:0], s.parts[i].size)
 	err := s.each(i, func(b []byte) error {
 		all = append(all, b...)
 		return nil
@@ -195,19 +199,28 @@ func (s *spill) load(i int) ([]byte, error) {
 	return all, err
 }
 
-// drop forgets what a part held in memory.
+// drop forgets a part; its memory serves others.
 func (s *spill) drop(i int) {
 	if i >= len(s.parts) {
 		return
 	}
-	for _, b := range s.parts[i].blocks {
+	p := &s.parts[i]
+	for _, b := range p.blocks {
 		s.held -= len(b.mem)
+		s.keep(b.mem)
 	}
-	s.parts[i] = spillPart{}
+	s.keep(p.buf)
+	*p = spillPart{}
+}
+
+func (s *spill) keep(b []byte) {
+	if cap(b) >= s.block && len(s.free) < s.inMem/s.block {
+		s.free = append(s.free, b[:0])
+	}
 }
 
 func (s *spill) close() error {
-	s.parts = nil
+	s.parts, s.free = nil, nil
 	if s.file == nil {
 		return nil
 	}
