@@ -42,7 +42,7 @@ type scanner struct {
 	plan  *plan
 	tombs *tombstones
 	found found
-	carry map[uint32][]carried // by chunk
+	carry [][]carried // by chunk
 	query string
 	visit func(f *found) error
 }
@@ -53,7 +53,7 @@ func (s *Store) scan(ctx context.Context, tx *sql.Tx, h head, p *plan, visit fun
 	if err != nil {
 		return err
 	}
-	sc := &scanner{store: s, q: tx, head: h, plan: p, tombs: tombs, carry: map[uint32][]carried{}, visit: visit}
+	sc := &scanner{store: s, q: tx, head: h, plan: p, tombs: tombs, carry: make([][]carried, h.people>>16+1), visit: visit}
 	if len(p.groups) > 1 || p.filters != nil {
 		sc.found.groups = make([]*[chunkSize]uint32, len(p.groups))
 		for i := range sc.found.groups {
@@ -84,7 +84,9 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 	f := &sc.found
 	f.chunk, f.erased = chunk, 0
 	clear(f.exposed[:])
-	clear(f.ring[:])
+	if sc.plan.rings {
+		clear(f.ring[:])
+	}
 	for _, g := range f.groups {
 		clear(g[:])
 	}
@@ -93,7 +95,7 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 		return err
 	}
 	carry := sc.carry[chunk]
-	delete(sc.carry, chunk)
+	sc.carry[chunk] = nil
 	aliases, err := readSegment(ctx, sc.q, sc.head, segAliases, 0, int64(chunk))
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 
@@ -44,25 +45,45 @@ func (t *tally) add(f *found) {
 	if f.groups == nil && len(t.plan.groups) == 1 {
 		cutoff = t.plan.groups[0].cutoff
 	}
+	people := f.people()
+	t.people += int64(len(people))
 	var masks maskCounts
-	for _, low := range f.people() {
-		i := int(low)
-		masks.count(f.exposed[i])
-		a := f.attrs.at(i)
-		t.jurisdiction[a.jurisdiction]++
-		t.language[a.language]++
-		t.classes[a.class]++
-		t.channels[a.channels&7]++
-		if t.plan.rings {
-			t.rings[f.ring[i]]++
-		}
-		if a.lastActive != 0 && a.lastActive < cutoff {
-			t.keptTooLong++
+	for _, low := range people {
+		masks.count(f.exposed[low])
+	}
+	masks.addTo(&t.categories)
+	t.countAttributes(&f.attrs, people, cutoff)
+	if t.plan.rings {
+		for _, low := range people {
+			t.rings[f.ring[low]]++
 		}
 	}
-	t.people += masks.total(&t.categories)
 	if f.groups != nil {
 		t.addGroups(f)
+	}
+}
+
+// countAttributes goes through the columns one by one: each loop is short and
+// reads two columns at most.
+func (t *tally) countAttributes(v *attributeView, people []uint16, cutoff uint16) {
+	for _, low := range people {
+		t.jurisdiction[binary.LittleEndian.Uint16(v.jurisdictions[2*int(low):])]++
+	}
+	for _, low := range people {
+		t.language[binary.LittleEndian.Uint16(v.languages[2*int(low):])]++
+	}
+	for _, low := range people {
+		t.classes[v.classes[low]]++
+		t.channels[v.channelBits[low]&7]++
+	}
+	if cutoff == 0 {
+		return
+	}
+	for _, low := range people {
+		// One less wraps the unknown 0 beyond all days, and the sign says earlier:
+		// a branch would be mispredicted for every other person.
+		active := binary.LittleEndian.Uint16(v.actives[2*int(low):])
+		t.keptTooLong += int64(uint32(int32(active-1)-int32(cutoff-1)) >> 31)
 	}
 }
 
@@ -114,23 +135,24 @@ func (t *tally) addGroups(f *found) {
 	}
 }
 
-// maskCounts counts people by category set. Sets are few, so neighbours are
-// mostly found in the first places of a short list.
+// maskCounts counts people by category set. Sets are few, so nearly all have a
+// place of their own; 0 stands for none.
 type maskCounts struct {
-	masks  []uint32
-	counts []int64
-	more   map[uint32]int64
+	places [256]struct {
+		mask uint32
+		n    int64
+	}
+	more map[uint32]int64
 }
 
 func (c *maskCounts) count(m uint32) {
-	for i, known := range c.masks {
-		if known == m {
-			c.counts[i]++
-			return
-		}
+	p := &c.places[m*0x9e3779b1>>24]
+	if p.mask == m {
+		p.n++
+		return
 	}
-	if len(c.masks) < 16 {
-		c.masks, c.counts = append(c.masks, m), append(c.counts, 1)
+	if p.mask == 0 {
+		p.mask, p.n = m, 1
 		return
 	}
 	if c.more == nil {
@@ -139,21 +161,19 @@ func (c *maskCounts) count(m uint32) {
 	c.more[m]++
 }
 
-func (c *maskCounts) total(categories *[32]int64) int64 {
-	var people int64
+// addTo adds the people to the categories of their sets.
+func (c *maskCounts) addTo(categories *[32]int64) {
 	add := func(m uint32, n int64) {
-		people += n
 		for ; m != 0; m &= m - 1 {
 			categories[bits.TrailingZeros32(m)] += n
 		}
 	}
-	for i, m := range c.masks {
-		add(m, c.counts[i])
+	for i := range c.places {
+		add(c.places[i].mask, c.places[i].n)
 	}
 	for m, n := range c.more {
 		add(m, n)
 	}
-	return people
 }
 
 // answer turns the tally into the words of the bus.
