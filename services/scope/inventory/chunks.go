@@ -22,6 +22,7 @@ type chunkWriter struct {
 	numbers    []uint32
 	people     []byte // of the chunk that is written
 	holdings   []byte
+	sets       [][]arrived // the holdings by dataset
 }
 
 // writeChunks goes through the rows from the last part to the first. New people
@@ -149,7 +150,8 @@ func (c *chunkWriter) write(ctx context.Context, chunk int) error {
 	if c.holdings, err = c.r.chunks.load(chunk, c.holdings); err != nil {
 		return err
 	}
-	for id, rows := range byDataset(c.holdings) {
+	c.sets = byDataset(c.sets, c.holdings)
+	for id, rows := range c.sets {
 		if len(rows) == 0 {
 			continue
 		}

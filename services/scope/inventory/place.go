@@ -14,8 +14,8 @@ type arrived struct {
 	fresh bool // from the delivery, not from the store
 }
 
-// byDataset sorts the packed holdings of a chunk by dataset.
-func byDataset(body []byte) [][]arrived {
+// byDataset sorts the packed holdings of a chunk by dataset into the memory of out.
+func byDataset(out [][]arrived, body []byte) [][]arrived {
 	const size = 2 + holdingSize
 	var counts []int
 	for off := 0; off < len(body); off += size {
@@ -25,11 +25,14 @@ func byDataset(body []byte) [][]arrived {
 		}
 		counts[id]++
 	}
-	out := make([][]arrived, len(counts))
+	for len(out) < len(counts) {
+		out = append(out, nil)
+	}
+	for id := range out {
+		out[id] = out[id][:0]
+	}
 	for id, n := range counts {
-		if n > 0 {
-			out[id] = make([]arrived, 0, n)
-		}
+		out[id] = slices.Grow(out[id], n)
 	}
 	for off := 0; off < len(body); off += size {
 		b := body[off:]

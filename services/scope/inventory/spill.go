@@ -21,6 +21,7 @@ type spill struct {
 	inMem int // bytes that may stay in memory
 	held  int
 	free  [][]byte // buffers of dropped parts
+	read  []byte   // a block from the file
 	file  *os.File
 	end   int64
 	key   cipher.Block
@@ -89,18 +90,20 @@ func (s *spill) room(i, n int) ([]byte, error) {
 // makeRoom gives the buffer of a part room for n more bytes: small parts grow,
 // others write what they gathered.
 func (s *spill) makeRoom(p *spillPart, n int) error {
-	if len(p.buf)+n <= s.block {
-		p.buf = slices.Grow(p.buf, n)
-		return nil
+	if len(p.buf)+n > s.block {
+		if err := s.flush(p); err != nil {
+			return err
+		}
 	}
-	if err := s.flush(p); err != nil {
-		return err
-	}
-	if last := len(s.free) - 1; p.buf == nil && last >= 0 {
+	last := len(s.free) - 1
+	switch {
+	case len(p.buf)+n <= cap(p.buf):
+	case p.buf == nil && last >= 0 && n <= s.block:
 		p.buf, s.free = s.free[last], s.free[:last]
-	}
-	if cap(p.buf) < n {
+	case len(p.buf) == 0 && len(p.blocks) > 0:
 		p.buf = make([]byte, 0, max(s.block, n))
+	default:
+		p.buf = slices.Grow(p.buf, n)
 	}
 	return nil
 }
@@ -160,20 +163,17 @@ func (s *spill) openFile() error {
 }
 
 // each calls f with the bytes of a part, block by block in the order in which
-// they were added; an add is never split over two calls.
+// they were added; an add is never split over two calls. f must not keep them.
 func (s *spill) each(i int, f func(b []byte) error) error {
 	if i >= len(s.parts) {
 		return nil
 	}
 	p := &s.parts[i]
-	var buf []byte
 	for _, block := range p.blocks {
 		b := block.mem
 		if b == nil {
-			if cap(buf) < block.len {
-				buf = make([]byte, block.len)
-			}
-			b = buf[:block.len]
+			s.read = slices.Grow(s.read[:0], block.len)
+			b = s.read[:block.len]
 			if _, err := s.file.ReadAt(b, block.off); err != nil {
 				return fmt.Errorf("read temporary import file: %w", err)
 			}
@@ -220,7 +220,7 @@ func (s *spill) keep(b []byte) {
 }
 
 func (s *spill) close() error {
-	s.parts, s.free = nil, nil
+	s.parts, s.free, s.read = nil, nil, nil
 	if s.file == nil {
 		return nil
 	}

@@ -31,8 +31,18 @@ type Step struct {
 	PeakMB float64 `json:"peak_mb"`
 	// PerSecond is what the step handled in a CPU second, where that makes sense.
 	PerSecond float64 `json:"per_cpu_second,omitempty"`
-	Note      string  `json:"note,omitempty"`
+	// Ratio is the cost per person over that of what the step is compared with.
+	Ratio float64 `json:"ratio,omitempty"`
+	Note  string  `json:"note,omitempty"`
 }
+
+// Steps that are compared with others.
+const (
+	stepImport  = "import of the bulk form"
+	stepPreview = "preview with all counts"
+	stepSeal    = "seal revision 1"
+	stepStream  = "stream of contacts"
+)
 
 // Options say what to measure.
 type Options struct {
@@ -85,8 +95,6 @@ func peakMB() float64 {
 	return float64(u.Maxrss) * 1024 / 1e6 // Linux counts KiB
 }
 
-const org = "bench"
-
 // Exposures are an incident over three datasets that hits about sixty percent
 // of the people; wide is how far the window reaches back in years.
 func Exposures(wide int) []event.Exposure {
@@ -106,33 +114,43 @@ func Run(ctx context.Context, o Options) (steps []Step, err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
 	}
-	r := &run{o: o, report: func(s Step) {
+	r := &run{o: o, org: "bench", cost: map[string]float64{}}
+	r.report = func(s Step) {
+		r.cost[s.Name] = s.CPU / float64(o.People)
 		steps = append(steps, s)
 		if o.Report != nil {
 			o.Report(s)
 		}
-	}}
+	}
 	return steps, r.all(ctx)
 }
 
 type run struct {
 	o      Options
+	org    string
 	report func(Step)
 	store  *inventory.Store
 	db     *sqldb.DB
-	set    *synthetic.Set
+	// CPU seconds a person by step, of this run and of the small one before it.
+	cost, smallCost map[string]float64
 }
 
 func (r *run) all(ctx context.Context) (err error) {
+	if r.o.People > smallPeople {
+		if err := r.small(ctx); err != nil {
+			return err
+		}
+	}
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.db.Close()) }()
-	for _, f := range []func(context.Context) error{r.disk, r.preview, r.seal, r.difference, r.firstContact, r.stream, r.erase} {
+	for _, f := range []func(context.Context) error{r.disk, r.preview, r.seal, r.difference, r.firstContact, r.streamAll, r.contacts, r.erase} {
 		if err := f(ctx); err != nil {
 			return err
 		}
 	}
+	r.compare()
 	if r.o.CSV {
 		if err := r.importCSV(ctx); err != nil {
 			return err
@@ -146,7 +164,6 @@ func (r *run) all(ctx context.Context) (err error) {
 
 // prepare makes the people and imports them.
 func (r *run) prepare(ctx context.Context) error {
-	r.set = synthetic.New(org, r.o.People, r.o.Seed)
 	bulk := filepath.Join(r.o.Dir, "people.tocsin")
 	if err := r.generate(bulk); err != nil {
 		return err
@@ -155,7 +172,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.open(ctx, "scope.db"); err != nil {
 		return err
 	}
-	return r.importFile(ctx, bulk, "import of the bulk form")
+	return r.importFile(ctx, bulk)
 }
 
 func (r *run) open(ctx context.Context, name string) error {
@@ -181,19 +198,19 @@ func (r *run) generate(path string) (err error) {
 		return err
 	}
 	c := start()
-	err = errors.Join(r.set.WriteBulk(f), f.Close())
+	err = errors.Join(synthetic.New("bench", r.o.People, r.o.Seed).WriteBulk(f), f.Close())
 	r.report(c.step("generate", int64(r.o.People)))
 	return err
 }
 
-func (r *run) importFile(ctx context.Context, path, name string) error {
+func (r *run) importFile(ctx context.Context, path string) error {
 	src, err := inventory.File(path, inventory.Mapping{})
 	if err != nil {
 		return err
 	}
 	c := start()
-	report, err := r.store.Import(ctx, org, []inventory.Source{src}, inventory.Options{})
-	s := c.step(name, report.People)
+	report, err := r.store.Import(ctx, r.org, []inventory.Source{src}, inventory.Options{})
+	s := c.step(stepImport, report.People)
 	s.Note = fmt.Sprintf("%d people, %d records, %d joined", report.New, report.Holdings, report.Joined)
 	r.report(s)
 	return err
@@ -215,8 +232,8 @@ func (r *run) disk(context.Context) error {
 
 func (r *run) preview(ctx context.Context) error {
 	c := start()
-	a, err := r.store.Preview(ctx, org, Exposures(3), inventory.Policy{RetentionMonths: 36})
-	s := c.step("preview with all counts", a.People)
+	a, err := r.store.Preview(ctx, r.org, Exposures(3), inventory.Policy{RetentionMonths: 36})
+	s := c.step(stepPreview, a.People)
 	s.Note = fmt.Sprintf("%.0f %% of all people, %d jurisdictions", 100*float64(a.People)/float64(r.o.People), len(a.Counts.Jurisdictions))
 	r.report(s)
 	return err
@@ -225,7 +242,7 @@ func (r *run) preview(ctx context.Context) error {
 func (r *run) seal(ctx context.Context) error {
 	for i, wide := range []int{3, 1} {
 		c := start()
-		sealed, err := r.store.Seal(ctx, org, "bench", fmt.Sprint(i), Exposures(wide), inventory.Policy{})
+		sealed, err := r.store.Seal(ctx, r.org, "bench", fmt.Sprint(i), Exposures(wide), inventory.Policy{})
 		if err != nil {
 			return err
 		}
@@ -235,11 +252,11 @@ func (r *run) seal(ctx context.Context) error {
 }
 
 func (r *run) difference(ctx context.Context) error {
-	if _, err := r.store.Difference(ctx, org, "bench", 1, 1); err != nil { // reads the list once
+	if _, err := r.store.Difference(ctx, r.org, "bench", 1, 1); err != nil { // reads the list once
 		return err
 	}
 	c := start()
-	d, err := r.store.Difference(ctx, org, "bench", 1, 2)
+	d, err := r.store.Difference(ctx, r.org, "bench", 1, 2)
 	s := c.step("difference of two revisions", 0)
 	s.Note = fmt.Sprintf("%d added, %d removed, %d widened, %d narrowed", d.Added, d.Removed, d.Widened, d.Narrowed)
 	r.report(s)
@@ -248,7 +265,7 @@ func (r *run) difference(ctx context.Context) error {
 
 func (r *run) firstContact(ctx context.Context) error {
 	c := start()
-	a, err := r.store.Contacts(ctx, event.ContactsQuestion{Org: org, Case: "bench", Revision: 1, From: 0, To: 1})
+	a, err := r.store.Contacts(ctx, event.ContactsQuestion{Org: r.org, Case: "bench", Revision: 1, From: 0, To: 1})
 	if err == nil && len(a.Contacts) != 1 {
 		err = errors.New("no first contact")
 	}
@@ -256,21 +273,22 @@ func (r *run) firstContact(ctx context.Context) error {
 	return err
 }
 
-func (r *run) stream(ctx context.Context) error {
+func (r *run) streamAll(ctx context.Context) error {
 	n := int64(0)
 	c := start()
-	err := r.store.Stream(ctx, org, "bench", 1, nil, "bench", func(people []person.Contact) error {
+	err := r.store.Stream(ctx, r.org, "bench", 1, nil, "bench", func(people []person.Contact) error {
 		n += int64(len(people))
 		return nil
 	})
-	r.report(c.step("stream of contacts", n))
-	if err != nil {
-		return err
-	}
-	n = 0
-	c = start()
+	r.report(c.step(stepStream, n))
+	return err
+}
+
+func (r *run) contacts(ctx context.Context) error {
+	n := int64(0)
+	c := start()
 	for n < 200_000 {
-		a, err := r.store.Contacts(ctx, event.ContactsQuestion{Org: org, Case: "bench", Revision: 1, From: n, To: n + 1000})
+		a, err := r.store.Contacts(ctx, event.ContactsQuestion{Org: r.org, Case: "bench", Revision: 1, From: n, To: n + 1000})
 		if err != nil || a.Next == n {
 			r.report(c.step("contacts by thousands, audited", n))
 			return err
@@ -287,7 +305,7 @@ func (r *run) erase(ctx context.Context) error {
 		numbers[i] = person.Number(1 + i*(r.o.People/len(numbers)*9/10))
 	}
 	c := start()
-	n, err := r.store.Erase(ctx, org, numbers, "bench", "measured")
+	n, err := r.store.Erase(ctx, r.org, numbers, "bench", "measured")
 	r.report(c.step(fmt.Sprintf("erase %d people", n), 0))
 	return err
 }
