@@ -9,7 +9,7 @@ import (
 func TestEntriesOfAPartComeSortedAndWithoutThoseOfNobody(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for kind := range indexKinds {
-		for _, n := range []int{0, 1, 2, 40, 5000, 60_000} {
+		for _, n := range []int{0, 1, 2, 40, 5000} {
 			for _, names := range []int{1, 3, 100, 1 << 30} { // how many different hashes there are
 				var packed []byte
 				var want []entry
