@@ -122,7 +122,7 @@ var errBulk = errors.New("the bulk file is damaged")
 
 // Bulk takes in the bulk form.
 func (d *Delivery) Bulk(ctx context.Context, name string, r io.Reader) error {
-	b := &bulkReader{d: d, name: name, r: bufio.NewReaderSize(r, 1<<20), file: d.File(name)}
+	b := &bulkReader{d: d, name: name, r: bufio.NewReaderSize(r, maxBulkBlock), file: d.File(name)}
 	magic := make([]byte, len(bulkMagic))
 	if _, err := io.ReadFull(b.r, magic); err != nil || string(magic) != bulkMagic {
 		return fmt.Errorf("%s: not a file in the bulk form", name)

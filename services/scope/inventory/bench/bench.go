@@ -113,6 +113,8 @@ func Run(ctx context.Context, o Options) (steps []Step, err error) {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
+	} else if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
 	}
 	r := &run{o: o, org: "bench", cost: map[string]float64{}}
 	r.report = func(s Step) {
