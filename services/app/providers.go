@@ -57,7 +57,7 @@ func (a *app) sandboxAccount() error {
 	a.SendGrid.APIKey = "SG." + hex.EncodeToString(secrets[:16])
 	a.Twilio.AccountSID = "AC" + hex.EncodeToString(secrets[16:32])
 	a.Twilio.AuthToken = hex.EncodeToString(secrets[32:])
-	a.SMTP = SMTP{}
+	a.SMTP, a.SpareSendGrid, a.SpareTwilio = SMTP{}, nil, nil
 	return nil
 }
 

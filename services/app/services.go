@@ -195,13 +195,17 @@ func (a *app) newNotice(b base) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	rates, err := a.rates()
+	if err != nil {
+		return nil, err
+	}
 	cfg := notice.Config{
 		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
 		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
 		Keyring: a.key(a.Keys.Keyring, "keyring.yaml"), Key: key, PublicURL: a.running.URL,
 		PrintDir:    a.PrintDir,
-		MailDomains: map[string][]string{},
-		Doubt:       notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Hold: a.Doubt.Hold, Budget: a.Doubt.Budget},
+		MailDomains: map[string][]string{}, Rates: rates,
+		Doubt: notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Hold: a.Doubt.Hold, Budget: a.Doubt.Budget},
 	}
 	for _, org := range a.orgs.All() {
 		if len(org.MailboxDomains) > 0 {
@@ -213,16 +217,21 @@ func (a *app) newNotice(b base) (runner, error) {
 		cfg.SettleFor = 10 * time.Second
 	}
 	if a.SendGrid.APIKey != "" {
-		cfg.SendGrid = &notice.SendGrid{
-			// An opt-out from marketing does not stop a notice that the law demands.
-			Bypass: sendgrid.BypassUnsubscribes,
-			Key:    a.SendGrid.APIKey, Host: a.SendGrid.Host, WebhookKeys: []string{a.SendGrid.EventKey}}
+		first := a.SendGrid.account()
+		cfg.SendGrid = &first
+	}
+	for _, g := range a.SpareSendGrid {
+		cfg.SpareSendGrid = append(cfg.SpareSendGrid, g.account())
 	}
 	if m := a.SMTP; m.Host != "" {
 		cfg.SMTP = &notice.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO, Conns: m.Conns}
 	}
 	if a.Twilio.AuthToken != "" {
-		cfg.Twilio = &notice.Twilio{AccountSID: a.Twilio.AccountSID, AuthToken: a.Twilio.AuthToken, Host: a.Twilio.Host}
+		first := a.Twilio.account()
+		cfg.Twilio = &first
+	}
+	for _, w := range a.SpareTwilio {
+		cfg.SpareTwilio = append(cfg.SpareTwilio, w.account())
 	}
 	s, err := notice.New(cfg)
 	if err != nil {
@@ -230,6 +239,18 @@ func (a *app) newNotice(b base) (runner, error) {
 	}
 	a.routes.add(s.Handler(), "/v1/receipts/", "/v1/public/")
 	return s, nil
+}
+
+// account is the account as notice takes it. An opt-out from marketing does not
+// stop a notice that the law demands.
+func (g SendGrid) account() notice.SendGrid {
+	return notice.SendGrid{
+		Name: g.Name, Key: g.APIKey, Host: g.Host, Subuser: g.Subuser, IPPool: g.IPPool, WebhookKeys: []string{g.EventKey}, Bypass: sendgrid.BypassUnsubscribes,
+	}
+}
+
+func (w Twilio) account() notice.Twilio {
+	return notice.Twilio{Name: w.Name, AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.Host, Sender: w.Sender}
 }
 
 // LoadSources reads the file of SIEMs that may post: a list under "sources".

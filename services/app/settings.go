@@ -1,9 +1,11 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"tocsin.dev/pkg/event"
@@ -30,15 +32,21 @@ type Settings struct {
 	Users   string `koanf:"users"`
 	Sources string `koanf:"sources"`
 	// Database is a PostgreSQL URL; empty means one SQLite file per service in DataDir.
-	Database     string    `koanf:"database"`
-	DatabaseFile string    `koanf:"database_file"`
-	NATS         NATS      `koanf:"nats"`
-	Keys         Keys      `koanf:"keys"`
-	SendGrid     SendGrid  `koanf:"sendgrid"`
-	Twilio       Twilio    `koanf:"twilio"`
-	SMTP         SMTP      `koanf:"smtp"`
-	Doubt        Doubt     `koanf:"doubt"`
-	Telemetry    Telemetry `koanf:"telemetry"`
+	Database     string   `koanf:"database"`
+	DatabaseFile string   `koanf:"database_file"`
+	NATS         NATS     `koanf:"nats"`
+	Keys         Keys     `koanf:"keys"`
+	SendGrid     SendGrid `koanf:"sendgrid"`
+	Twilio       Twilio   `koanf:"twilio"`
+	SMTP         SMTP     `koanf:"smtp"`
+	// SpareSendGrid and SpareTwilio are further accounts, each with a name. They
+	// stand in, in this order, while those before them refuse us or do not answer.
+	SpareSendGrid []SendGrid `koanf:"spare_sendgrid"`
+	SpareTwilio   []Twilio   `koanf:"spare_twilio"`
+	// Limits are the most messages a second; a message keeps to all that apply.
+	Limits    []Limit   `koanf:"limits"`
+	Doubt     Doubt     `koanf:"doubt"`
+	Telemetry Telemetry `koanf:"telemetry"`
 	// PrintDir is the folder for print files of letters; empty switches post off.
 	PrintDir string `koanf:"print_dir"`
 	// Mappings is a folder with own alert mappings beside the shipped ones.
@@ -102,11 +110,56 @@ func (s *Settings) InventoryRoot() (inventory.Root, error) {
 
 // SendGrid holds an account.
 type SendGrid struct {
+	// Name tells accounts apart and is never changed; only spares need one. Their
+	// event webhooks go to /v1/receipts/sendgrid/<name>.
+	Name       string `koanf:"name"`
 	Host       string `koanf:"host"`
 	APIKey     string `koanf:"api_key"`
 	APIKeyFile string `koanf:"api_key_file"`
 	// EventKey is the public key of the event webhook, base64 DER.
 	EventKey string `koanf:"event_key"`
+	// Subuser sends on behalf of a subuser; IPPool is the pool that mail leaves by.
+	Subuser string `koanf:"subuser"`
+	IPPool  string `koanf:"ip_pool"`
+}
+
+// Limit is the most messages a second of a provider ("sendgrid", "twilio",
+// "smtp") or of one of its senders, of an account, or to a mail domain.
+type Limit struct {
+	Provider string `koanf:"provider"`
+	// Sender is a number or an address of the provider's, or empty for all.
+	Sender    string  `koanf:"sender"`
+	Account   string  `koanf:"account"`
+	Domain    string  `koanf:"domain"`
+	PerSecond float64 `koanf:"per_second"`
+}
+
+// key returns the limit's name among notice's rates.
+func (l Limit) key() (string, error) {
+	switch {
+	case l.PerSecond <= 0:
+		return "", fmt.Errorf("per_second is %v; give the most messages a second", l.PerSecond)
+	case l.Domain != "" && l.Account == "" && l.Provider == "" && l.Sender == "":
+		return "domain/" + strings.ToLower(l.Domain), nil
+	case l.Account != "" && l.Domain == "" && l.Provider == "" && l.Sender == "":
+		return "account/" + l.Account, nil
+	case l.Provider != "" && l.Domain == "" && l.Account == "":
+		return strings.TrimSuffix(l.Provider+"/"+l.Sender, "/"), nil
+	}
+	return "", errors.New("say of what: either provider (with or without sender), account, or domain")
+}
+
+// rates returns the limits as notice takes them.
+func (s *Settings) rates() (map[string]float64, error) {
+	all := map[string]float64{}
+	for i, l := range s.Limits {
+		key, err := l.key()
+		if err != nil {
+			return nil, fmt.Errorf("limits[%d]: %w", i, err)
+		}
+		all[key] = l.PerSecond
+	}
+	return all, nil
 }
 
 // SMTP is an own mail server: instead of SendGrid, or in its stead while it
@@ -130,6 +183,10 @@ type SMTP struct {
 
 // Twilio holds an account.
 type Twilio struct {
+	// Name: see SendGrid. Sender is an account's own number or Messaging Service;
+	// the organisation's when empty.
+	Name          string `koanf:"name"`
+	Sender        string `koanf:"sender"`
 	Host          string `koanf:"host"`
 	AccountSID    string `koanf:"account_sid"`
 	AuthToken     string `koanf:"auth_token"`
@@ -183,7 +240,8 @@ func (s *Settings) Validate() error {
 	if s.NATS.Replicas != 1 && s.NATS.Replicas != 3 && s.NATS.Replicas != 5 {
 		return fmt.Errorf("nats.replicas: %d is not 1, 3 or 5", s.NATS.Replicas)
 	}
-	return nil
+	_, err := s.rates()
+	return err
 }
 
 // database returns the URL of a service's own store.

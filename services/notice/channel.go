@@ -52,14 +52,4 @@ func (c Channel) Text() string {
 var sendable = []Channel{Email, SMS, Post}
 
 // serves reports whether this installation can send on a channel.
-func (s *Service) serves(ch Channel) bool {
-	switch ch {
-	case Email:
-		return s.mail != nil || s.smtp != nil
-	case SMS:
-		return s.sms != nil
-	case Post:
-		return s.cfg.PrintDir != ""
-	}
-	return false
-}
+func (s *Service) serves(ch Channel) bool { return len(s.accountsOn(ch)) > 0 }

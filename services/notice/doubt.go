@@ -186,11 +186,12 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	if a.channel == Post {
 		return s.lookOnDisk(ctx, p, a, doubtful)
 	}
-	if a.flags&flagSMTP != 0 {
-		return asked{complete: true}, nil // a mail server cannot be asked, and sends no receipts to wait for
-	}
-	if !s.serves(a.channel) || a.channel == Email && s.mail == nil {
+	by := s.accountNamed(a.account)
+	switch {
+	case by == nil:
 		return asked{}, errLookUp
+	case by.smtp != nil:
+		return asked{complete: true}, nil // a mail server cannot be asked, and sends no receipts to wait for
 	}
 	some := doubtful
 	if a.channel == Email {
@@ -212,7 +213,7 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	out := asked{complete: len(erased) == 0 && (a.channel == Email || len(some) == len(doubtful))}
 	var facts []fact
 	for _, to := range people {
-		r, err := s.find(ctx, p, c, a, to)
+		r, err := s.find(ctx, by, p, c, a, to)
 		if err != nil {
 			s.log.InfoContext(ctx, "a provider could not be asked about a doubt", "attempt", a.id, "error", err)
 			out.complete = false
@@ -280,22 +281,22 @@ func spread(rows []message, n int) []message {
 	return out
 }
 
-// find asks the provider for one message. For a text message it needs the very
+// find asks the account that carried a message for it. For a text message it needs the very
 // words, which it renders again from the text of the attempt's digest.
-func (s *Service) find(ctx context.Context, p *plan, c *campaign, a *attempt, to recipient) (*carrier.Receipt, error) {
+func (s *Service) find(ctx context.Context, by *account, p *plan, c *campaign, a *attempt, to recipient) (*carrier.Receipt, error) {
 	c.mu.Lock()
 	id := c.mark.notice(to.named.Number, a.channel, a.digest)
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	if a.channel == Email {
-		return s.mail.Find(ctx, to.reach.Email.Reveal(), id, a.at)
+		return by.mail.Find(ctx, to.reach.Email.Reveal(), id, a.at)
 	}
 	body, err := s.wordsSent(ctx, p, a, to, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.sms.Find(ctx, to.reach.Phone.Reveal(), body, id, a.at)
+	return by.sms.Find(ctx, to.reach.Phone.Reveal(), body, id, a.at)
 }
 
 // frozen reports whether our own sources of evidence are unfit, so that
@@ -314,7 +315,7 @@ func (s *Service) frozen(ctx context.Context, a *attempt, now time.Time) bool {
 		}
 	}
 	var okAt, bad int64
-	err := s.store.db.QueryRowContext(ctx, `SELECT ok_at, bad FROM provider WHERE id=$1`, a.channel).Scan(&okAt, &bad)
+	err := s.store.db.QueryRowContext(ctx, `SELECT ok_at, bad FROM account WHERE name=$1`, a.account).Scan(&okAt, &bad)
 	return err != nil || bad > 0 || okAt < a.at.UnixMilli()
 }
 

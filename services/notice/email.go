@@ -46,7 +46,7 @@ func (w *worker) deliverEmail(ctx context.Context, k *content, runs []*run) erro
 			var a carrier.Answer
 			a, errs[i] = w.mail(ctx, k, r)
 			r.answers = []carrier.Answer{a}
-			if a.Class == carrier.Slow || a.Class == carrier.Account {
+			if a.Class == carrier.Slow || a.Class == carrier.Account || w.account.silent() {
 				closed.Store(true)
 			}
 		})
@@ -70,11 +70,8 @@ func (w *worker) mail(ctx context.Context, k *content, r *run) (carrier.Answer, 
 	if ok, err := w.s.mayGo(ctx, w.p.id); err != nil || !ok {
 		return unsent, nil
 	}
-	if w.account == ownServer {
+	if w.account.smtp != nil {
 		return w.mailOwn(ctx, k, r)
-	}
-	if w.s.mail == nil {
-		return carrier.Answer{Class: carrier.Account, Detail: "no email account is configured"}, nil
 	}
 	b, _ := bodies.Get().(*sendgrid.Body)
 	body, err := w.compose(k, r, b)
@@ -84,7 +81,8 @@ func (w *worker) mail(ctx context.Context, k *content, r *run) (carrier.Answer, 
 	if err := w.inspectEmail(body, r); err != nil {
 		return unsent, err
 	}
-	a := w.s.mail.Send(ctx, body)
+	a := w.account.mail.Send(ctx, body)
+	w.account.heard(a)
 	if a.Class == carrier.Accepted {
 		bodies.Put(b) // otherwise a dying connection may still read it
 	}
@@ -124,7 +122,7 @@ func (w *worker) compose(k *content, r *run, b *sendgrid.Body) ([]byte, error) {
 			return nil, block("value_too_long", "the values of person %d are longer than a message can carry", l.row.person)
 		}
 	}
-	return b.Finish(tail), nil
+	return b.Finish(w.handling(), tail), nil
 }
 
 // composeWhole writes a request for one person whose values could be mistaken
@@ -139,15 +137,22 @@ func (w *worker) composeWhole(k *content, r *run, b *sendgrid.Body) ([]byte, err
 	e.Subject, e.Text, e.HTML = m.Subject, m.Text, m.HTML
 	b.Open(l.to.reach.Email.Reveal(), l.id, r.attempt.id)
 	b.Close()
-	return b.Finish(e.Tail()), nil
+	return b.Finish(w.handling(), e.Tail()), nil
 }
 
 func (w *worker) envelope(k *content) sendgrid.Envelope {
 	return sendgrid.Envelope{
 		FromEmail: k.org.Sender.Email, FromName: k.org.Sender.EmailName, ReplyTo: k.org.Sender.ReplyTo,
 		Categories: []string{"breach-notice", "org:" + k.org.ID, "case:" + k.c.Number},
-		Bypass:     w.s.cfg.SendGrid.Bypass, IPPool: w.s.cfg.SendGrid.IPPool,
 	}
+}
+
+// handling is how the account treats a request; none is known in a preview without an account.
+func (w *worker) handling() sendgrid.Handling {
+	if w.account == nil {
+		return sendgrid.Handling{}
+	}
+	return sendgrid.Handling{Bypass: w.account.bypass, IPPool: w.account.pool}
 }
 
 // tail is the part of a request that all recipients share, encoded once for a layout.

@@ -18,7 +18,9 @@ import (
 func (s *Service) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/receipts/sendgrid", s.fromSendGrid)
+	mux.HandleFunc("POST /v1/receipts/sendgrid/{account}", s.fromSendGrid)
 	mux.HandleFunc("POST /v1/receipts/twilio/cases/{case}/{notice}/{attempt}", s.fromTwilio)
+	mux.HandleFunc("POST /v1/receipts/twilio/accounts/{account}/cases/{case}/{notice}/{attempt}", s.fromTwilio)
 	mux.HandleFunc("GET /v1/public/{org}/{case}", s.public)
 	return mux
 }
@@ -49,16 +51,33 @@ func (s *Service) read(w http.ResponseWriter, r *http.Request, limit int64) []by
 	return body
 }
 
+// caller returns the account of a channel whose receipts come to the address of
+// a request: the one it names, or the first. If there is none, it answers.
+func (s *Service) caller(w http.ResponseWriter, r *http.Request, ch Channel) *account {
+	name := r.PathValue("account")
+	for _, a := range s.accountsOn(ch) {
+		if a.receives() && (name == "" || a.name == name) {
+			return a
+		}
+	}
+	http.Error(w, "no account of ours has this address", http.StatusNotFound)
+	return nil
+}
+
 func (s *Service) fromSendGrid(w http.ResponseWriter, r *http.Request) {
+	from := s.caller(w, r, Email)
+	if from == nil {
+		return
+	}
 	body := s.read(w, r, sendgrid.MaxEvents)
 	if body == nil {
 		return
 	}
-	if s.mailHook == nil || !s.mailHook.Verify(r.Header, body, s.cfg.Now()) {
-		s.forged(w, r, Email)
+	if from.mailHook == nil || !from.mailHook.Verify(r.Header, body, s.cfg.Now()) {
+		s.forged(w, r, from)
 		return
 	}
-	d := &delivery{provider: Email, raw: body}
+	d := &delivery{from: from, raw: body}
 	err := sendgrid.ReadEvents(body, func(f carrier.Receipt) { d.facts = append(d.facts, f) },
 		func(f carrier.Receipt, _ string) { d.strays = append(d.strays, f) })
 	if err != nil {
@@ -69,24 +88,28 @@ func (s *Service) fromSendGrid(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) fromTwilio(w http.ResponseWriter, r *http.Request) {
+	from := s.caller(w, r, SMS)
+	if from == nil {
+		return
+	}
 	body := s.read(w, r, twilio.MaxCallback)
 	if body == nil {
 		return
 	}
-	if s.smsHook == nil {
-		s.forged(w, r, SMS)
+	if from.smsHook == nil {
+		s.forged(w, r, from)
 		return
 	}
-	f, ok, err := s.smsHook.Read(r.PathValue("case"), r.PathValue("notice"), r.PathValue("attempt"), body, r.Header.Get(twilio.SignatureHeader))
+	f, ok, err := from.smsHook.Read(r.PathValue("case"), r.PathValue("notice"), r.PathValue("attempt"), body, r.Header.Get(twilio.SignatureHeader))
 	switch {
 	case ok && err != nil, errors.Is(err, twilio.ErrForm):
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	case !ok:
-		s.forged(w, r, SMS)
+		s.forged(w, r, from)
 		return
 	}
-	d := &delivery{provider: SMS, raw: body}
+	d := &delivery{from: from, raw: body}
 	if f.Meaning != carrier.Ignored {
 		d.facts = []carrier.Receipt{f}
 	}
@@ -94,13 +117,13 @@ func (s *Service) fromTwilio(w http.ResponseWriter, r *http.Request) {
 }
 
 // forged refuses a callback whose signature is wrong. It is counted, and it
-// makes the provider's receipts count as unhealthy until a right one comes. The
+// makes the account's receipts count as unhealthy until a right one comes. The
 // store hears of it once a second at most, whoever posts how much.
-func (s *Service) forged(w http.ResponseWriter, r *http.Request, ch Channel) {
-	s.meters.receipt(r.Context(), providerOf(ch), "wrong_signature", 1)
-	s.log.WarnContext(r.Context(), "a callback with a wrong signature was refused", "provider", providerOf(ch))
-	if _, err := s.store.db.ExecContext(r.Context(), `INSERT INTO provider (id, bad_at, bad) VALUES ($1,$2,1)
-		ON CONFLICT (id) DO UPDATE SET bad_at=excluded.bad_at, bad=provider.bad+1 WHERE provider.bad_at < excluded.bad_at - 1000`, ch, s.cfg.Now().UnixMilli()); err != nil {
+func (s *Service) forged(w http.ResponseWriter, r *http.Request, from *account) {
+	s.meters.receipt(r.Context(), from.name, "wrong_signature", 1)
+	s.log.WarnContext(r.Context(), "a callback with a wrong signature was refused", "account", from.name)
+	if _, err := s.store.db.ExecContext(r.Context(), `INSERT INTO account (name, bad_at, bad) VALUES ($1,$2,1)
+		ON CONFLICT (name) DO UPDATE SET bad_at=excluded.bad_at, bad=account.bad+1 WHERE account.bad_at < excluded.bad_at - 1000`, from.name, s.cfg.Now().UnixMilli()); err != nil {
 		s.log.WarnContext(r.Context(), "a wrong signature could not be counted", "error", err)
 	}
 	http.Error(w, "wrong signature", http.StatusForbidden)
@@ -108,7 +131,7 @@ func (s *Service) forged(w http.ResponseWriter, r *http.Request, ch Channel) {
 
 func (s *Service) received(w http.ResponseWriter, r *http.Request, d *delivery) {
 	// The context ends when the provider hangs up; the store has its own limit.
-	ctx, span := s.tracer.Start(s.traced(r.Context(), d), "notice receipt "+providerOf(d.provider))
+	ctx, span := s.tracer.Start(s.traced(r.Context(), d), "notice receipt "+d.from.name)
 	defer span.End()
 	if err := s.receipts.take(ctx, d); err != nil {
 		http.Error(w, "not stored; please repeat", http.StatusServiceUnavailable)

@@ -144,9 +144,12 @@ func (w *worker) show(c *casefile.Case, q event.LetterQuestion, ch Channel, to r
 	return a, nil
 }
 
-// enclose writes what would be handed to the provider or printer, through the
-// same code and the same second check as a sending.
+// enclose writes what would be handed to the first account of a channel, through
+// the same code and the same second check as a sending.
 func (w *worker) enclose(k *content, l *letter, ch Channel, a *event.LetterAnswer) error {
+	if all := w.s.accountsOn(ch); len(all) > 0 {
+		w.account = all[0]
+	}
 	switch ch {
 	case Email:
 		a.To, a.ContentType = l.to.reach.Email.Reveal(), "application/json"
@@ -161,9 +164,9 @@ func (w *worker) enclose(k *content, l *letter, ch Channel, a *event.LetterAnswe
 		a.To = l.to.reach.Phone.Reveal()
 		seg := wording.CountSegments(a.Text)
 		a.Parts, a.Alphabet = seg.Parts, seg.Alphabet
-		if w.s.sms != nil {
+		if w.account != nil {
 			a.ContentType = "application/x-www-form-urlencoded"
-			a.Request = w.s.sms.Form(twilio.SMS{To: a.To, From: k.org.Sender.SMS, Body: a.Text, Validity: w.s.cfg.Twilio.Validity, Case: w.p.caseID, Notice: l.id})
+			a.Request = w.account.sms.Form(twilio.SMS{To: a.To, From: w.account.senderOf(k.org.Sender), Body: a.Text, Validity: w.account.validity, Case: w.p.caseID, Notice: l.id})
 		}
 		return w.inspectText(a.Text, l)
 	}

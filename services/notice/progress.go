@@ -38,12 +38,13 @@ func (s *Service) answerProgress(ctx context.Context, q event.ProgressQuestion) 
 		}
 		a.Orders = append(a.Orders, o)
 	}
-	for _, ch := range []Channel{Email, SMS} {
-		h, err := s.receiptHealth(ctx, ch)
-		if err != nil {
+	for _, from := range s.accounts {
+		if !from.receives() {
+			continue
+		}
+		if a.Receipts[from.name], err = s.receiptHealth(ctx, from.name); err != nil {
 			return a, err
 		}
-		a.Receipts[providerOf(ch)] = h
 	}
 	return a, nil
 }
@@ -111,16 +112,16 @@ func instant(ms int64) *time.Time {
 	return &t
 }
 
-func (s *Service) receiptHealth(ctx context.Context, ch Channel) (h event.ReceiptHealth, err error) {
-	rows, err := s.store.db.QueryContext(ctx, `SELECT ok_at, bad_at, bad FROM provider WHERE id=$1`, ch)
+func (s *Service) receiptHealth(ctx context.Context, account string) (h event.ReceiptHealth, err error) {
+	rows, err := s.store.db.QueryContext(ctx, `SELECT ok_at, bad_at, bad FROM account WHERE name=$1`, account)
 	if err != nil {
-		return h, fmt.Errorf("receipts of %v: %w", ch, err)
+		return h, fmt.Errorf("receipts of account %s: %w", account, err)
 	}
 	defer func() { _ = rows.Close() }()
 	if rows.Next() {
 		var ok, bad, n int64
 		if err := rows.Scan(&ok, &bad, &n); err != nil {
-			return h, fmt.Errorf("receipts of %v: %w", ch, err)
+			return h, fmt.Errorf("receipts of account %s: %w", account, err)
 		}
 		h = event.ReceiptHealth{LastGood: instant(ok), LastBad: instant(bad), Healthy: ok > 0 && n == 0}
 	}

@@ -17,11 +17,11 @@ import (
 
 // delivery is one verified callback on its way into the store.
 type delivery struct {
-	provider Channel
-	raw      []byte
-	facts    []carrier.Receipt
-	strays   []carrier.Receipt
-	done     chan error
+	from   *account
+	raw    []byte
+	facts  []carrier.Receipt
+	strays []carrier.Receipt
+	done   chan error
 }
 
 // receiver gathers callbacks that arrive together into one transaction, so
@@ -104,16 +104,16 @@ func (r *receiver) apply(ctx context.Context, all []*delivery) {
 	limited, cancel := context.WithTimeout(ctx, storeWithin)
 	err := r.s.applyDeliveries(limited, all)
 	cancel()
-	verdict, facts := "applied", map[Channel]int{}
+	verdict, facts := "applied", map[string]int{}
 	if err != nil {
 		verdict = "not_stored"
 	}
 	for _, d := range all {
-		facts[d.provider] += len(d.facts)
+		facts[d.from.name] += len(d.facts)
 		d.done <- err
 	}
-	for provider, n := range facts {
-		r.s.meters.receipt(ctx, providerOf(provider), verdict, n)
+	for account, n := range facts {
+		r.s.meters.receipt(ctx, account, verdict, n)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.s.log.ErrorContext(ctx, "receipts could not be stored; the provider will repeat them", "callbacks", len(all), "error", err)
@@ -130,7 +130,7 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 			if err != nil {
 				return err
 			}
-			if a == nil || !s.genuine(ctx, a, f) {
+			if a == nil || a.account != d.from.name || !s.genuine(ctx, a, f) {
 				d.strays = append(d.strays, f)
 				continue
 			}
@@ -164,31 +164,31 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 	return nil
 }
 
-// keepRaw stores bodies as they came, those of one provider sealed together,
+// keepRaw stores bodies as they came, those of one account sealed together,
 // with the facts that fit no attempt.
 func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, all []*delivery, now time.Time) error {
-	raw := map[Channel][]byte{}
+	raw := map[*account][]byte{}
 	for _, d := range all {
-		b := binary.AppendUvarint(raw[d.provider], uint64(len(d.raw)))
-		raw[d.provider] = append(b, d.raw...)
+		b := binary.AppendUvarint(raw[d.from], uint64(len(d.raw)))
+		raw[d.from] = append(b, d.raw...)
 		for _, f := range d.strays {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO stray (provider, message, meaning, code, at) VALUES ($1,$2,$3,$4,$5)`,
-				d.provider, f.Message, f.Meaning, f.Code, now.UnixMilli()); err != nil {
+				d.from.channel, f.Message, f.Meaning, f.Code, now.UnixMilli()); err != nil {
 				return fmt.Errorf("store stray receipt: %w", err)
 			}
 		}
 	}
-	for provider, bodies := range raw {
+	for from, bodies := range raw {
 		nonce := make([]byte, s.vault.NonceSize(), s.vault.NonceSize()+len(bodies)+s.vault.Overhead())
 		if _, err := rand.Read(nonce); err != nil {
 			return fmt.Errorf("seal receipts: %w", err)
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO raw_receipt (provider, at, body) VALUES ($1,$2,$3)`,
-			provider, now.UnixMilli(), s.vault.Seal(nonce, nonce, bodies, nil)); err != nil {
+			from.channel, now.UnixMilli(), s.vault.Seal(nonce, nonce, bodies, nil)); err != nil {
 			return fmt.Errorf("store receipts: %w", err)
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO provider (id, ok_at, good) VALUES ($1,$2,1)
-			ON CONFLICT (id) DO UPDATE SET ok_at=excluded.ok_at, good=provider.good+1, bad=0`, provider, now.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT INTO account (name, ok_at, good) VALUES ($1,$2,1)
+			ON CONFLICT (name) DO UPDATE SET ok_at=excluded.ok_at, good=account.good+1, bad=0`, from.name, now.UnixMilli())
 		if err != nil {
 			return fmt.Errorf("store receipts: %w", err)
 		}

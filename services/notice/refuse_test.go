@@ -212,7 +212,7 @@ func TestAReceiptWithAWrongSignatureIsRefused(t *testing.T) {
 		}
 	}
 	var raws, bad int
-	if err := s.store.db.QueryRowContext(t.Context(), `SELECT (SELECT COUNT(*) FROM raw_receipt), (SELECT COALESCE(SUM(bad),0) FROM provider)`).Scan(&raws, &bad); err != nil {
+	if err := s.store.db.QueryRowContext(t.Context(), `SELECT (SELECT COUNT(*) FROM raw_receipt), (SELECT COALESCE(SUM(bad),0) FROM account)`).Scan(&raws, &bad); err != nil {
 		t.Fatal(err)
 	}
 	if raws != 0 || bad != 2 {

@@ -11,9 +11,6 @@ import (
 	"tocsin.dev/services/notice/smtp"
 )
 
-// ownServer names the organisation's own mail server among the accounts.
-const ownServer = "smtp"
-
 // ownServerBatch is how many messages one batch hands to the own mail server,
 // one after the other on each connection: few, so that the lease outlasts them.
 const ownServerBatch = 100
@@ -22,40 +19,102 @@ const ownServerBatch = 100
 // minute or more each time, before the person's next channel is opened.
 const mostDeferrals = 60
 
-// closedAccount names the bucket that says until when an account refuses us.
-func closedAccount(account string) string { return account + "/account" }
-
 // route chooses the account through which planned messages go, and which of
-// them. While SendGrid refuses our account, the own mail server stands in, but
-// only for messages that provably no other account has: one that is sent again
-// after an unresolved doubt waits for the account that may have it already.
-func (s *Service) route(ctx context.Context, ch Channel, rows []message) (account string, now []message, err error) {
-	if ch != Email || s.smtp == nil {
-		return providerOf(ch), rows, nil
+// them. While an account is closed, the next of its channel stands in, but only
+// for messages that provably no account has: one that is sent again after an
+// unresolved doubt waits for the account that may have it already.
+func (s *Service) route(ctx context.Context, ch Channel, rows []message) (*account, []message, error) {
+	all := s.accountsOn(ch)
+	switch {
+	case len(all) == 0:
+		return nil, nil, block("no_provider", "messages by %s are planned, and no account for it is set up on this installation", ch)
+	case len(all) == 1:
+		return all[0], all[0].handful(rows), nil
 	}
-	if s.mail != nil {
-		var until int64
-		err := s.store.db.QueryRowContext(ctx, `SELECT next_at FROM bucket WHERE name=$1`, closedAccount(providerOf(Email))).Scan(&until)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return "", nil, fmt.Errorf("read whether an account is closed: %w", err)
-		}
-		if until <= s.cfg.Now().UnixMicro() {
-			return providerOf(Email), rows, nil
-		}
-		unsent := make([]message, 0, len(rows))
+	had, err := s.mayHave(ctx, rows, all[0].name)
+	if err != nil {
+		return nil, nil, err
+	}
+	var waits *account // the first with messages, should every one of them be closed
+	for _, a := range all {
+		now := make([]message, 0, len(rows))
 		for i := range rows {
-			if rows[i].flags&flagDuplicate == 0 {
-				unsent = append(unsent, rows[i])
+			if rows[i].flags&flagDuplicate == 0 || had[rows[i].attempt] == a.name {
+				now = append(now, rows[i])
 			}
 		}
-		if len(unsent) == 0 {
-			return providerOf(Email), rows, nil
+		if len(now) == 0 {
+			continue
 		}
-		rows = unsent
+		closed, err := s.closed(ctx, a)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !closed {
+			return a, a.handful(now), nil
+		}
+		if waits == nil {
+			waits = a
+		}
 	}
-	// Whom the server put off comes after those who were not tried yet.
+	if waits == nil {
+		return nil, nil, block("no_provider", "messages by %s may have left by accounts that are not set up any more", ch)
+	}
+	return waits, rows, nil
+}
+
+// mayHave returns the account that may have a message already, by attempt, for
+// those that are sent again after an unresolved doubt. For an attempt that is
+// not known any more it is the one that would have carried it.
+func (s *Service) mayHave(ctx context.Context, rows []message, usual string) (map[int64]string, error) {
+	had := map[int64]string{}
+	for i := range rows {
+		id := rows[i].attempt
+		if _, known := had[id]; known || rows[i].flags&flagDuplicate == 0 {
+			continue
+		}
+		a, err := s.attempt(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if had[id] = usual; a != nil {
+			had[id] = a.account
+		}
+	}
+	return had, nil
+}
+
+// handful limits what one batch hands over to the own mail server; whom it put
+// off comes after those who were not tried yet.
+func (a *account) handful(rows []message) []message {
+	if a.smtp == nil {
+		return rows
+	}
 	slices.SortStableFunc(rows, func(a, b message) int { return a.tries - b.tries })
-	return ownServer, rows[:min(len(rows), ownServerBatch)], nil
+	return rows[:min(len(rows), ownServerBatch)]
+}
+
+// closed reports whether an account refuses us or rests.
+func (s *Service) closed(ctx context.Context, a *account) (bool, error) {
+	var until int64
+	err := s.store.db.QueryRowContext(ctx, `SELECT next_at FROM bucket WHERE name=$1`, a.shutter()).Scan(&until)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("read whether account %s is closed: %w", a.name, err)
+	}
+	return until > s.cfg.Now().UnixMicro(), nil
+}
+
+// standIn reports whether another account of the channel is open.
+func (s *Service) standIn(ctx context.Context, shut *account) bool {
+	for _, a := range s.accountsOn(shut.channel) {
+		if a == shut {
+			continue
+		}
+		if closed, err := s.closed(ctx, a); err == nil && !closed {
+			return true
+		}
+	}
+	return false
 }
 
 // mailOwn sends one person's message through the own mail server. An error
@@ -71,10 +130,11 @@ func (w *worker) mailOwn(ctx context.Context, k *content, r *run) (carrier.Answe
 		return unsent, err
 	}
 	from := k.org.Sender
-	a := w.s.smtp.Send(ctx, smtp.Mail{
+	a := w.account.smtp.Send(ctx, smtp.Mail{
 		FromName: from.EmailName, From: from.Email, ReplyTo: from.ReplyTo, To: l.to.reach.Email.Reveal(),
 		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Notice: l.id, Attempt: r.attempt.id,
 	})
+	w.account.heard(a)
 	if a.Class == carrier.NotSent && a.RetryAfter > 0 && l.row.tries >= mostDeferrals {
 		a.Class, a.Meaning = carrier.Refused, carrier.Soft
 	}

@@ -97,7 +97,7 @@ type worker struct {
 	// refused as a whole, until the recipient at fault stands alone.
 	most int
 	// account is the one through which the present batch goes.
-	account string
+	account *account
 }
 
 // letter is one person's message, ready to be sent.
@@ -160,6 +160,18 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil || len(letters) == 0 {
 		return another, err
 	}
+	if w.c.channel == Email && s.cfg.hasDomainLimits() {
+		all := len(letters)
+		if letters, wait, err = s.withinDomains(ctx, letters); err != nil {
+			return 0, err
+		}
+		if err := s.giveBack(ctx, w.account, k.org.Sender, all-len(letters)); err != nil {
+			return 0, err
+		}
+		if len(letters) == 0 {
+			return wait, nil
+		}
+	}
 	runs := w.divide(letters)
 	if err := w.writeAhead(ctx, runs); errors.Is(err, errChanged) {
 		return another, nil
@@ -175,7 +187,7 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 // planned returns what sending needs to know of the planned messages of a
 // chunk, at most one page.
 func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]message, error) {
-	rows, err := s.store.db.QueryContext(ctx, `SELECT person, flags, exposed, bind, tries, place FROM message
+	rows, err := s.store.db.QueryContext(ctx, `SELECT person, flags, exposed, bind, tries, place, attempt FROM message
 		WHERE campaign=$1 AND channel=$2 AND person BETWEEN $3 AND $4 AND state=$5 ORDER BY person LIMIT $6`,
 		campaign, c.channel, c.first, c.last, Planned, pageSize)
 	if err != nil {
@@ -185,7 +197,7 @@ func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]mess
 	all := make([]message, 0, pageSize)
 	for rows.Next() {
 		m := message{channel: c.channel, state: Planned, reason: ReasonHandOver}
-		if err := rows.Scan(&m.person, &m.flags, &m.exposed, &m.bind, &m.tries, &m.place); err != nil {
+		if err := rows.Scan(&m.person, &m.flags, &m.exposed, &m.bind, &m.tries, &m.place, &m.attempt); err != nil {
 			return nil, fmt.Errorf("ledger: read planned: %w", err)
 		}
 		all = append(all, m)
@@ -274,7 +286,7 @@ func (w *worker) divide(letters []letter) []*run {
 		why Reason
 	}
 	most := w.most
-	if w.account == ownServer {
+	if w.account.smtp != nil {
 		most = 1 // every message is a request of its own
 	}
 	at := map[key]*run{}
@@ -308,13 +320,10 @@ func (w *worker) writeAhead(ctx context.Context, runs []*run) error {
 		}
 		for _, r := range runs {
 			a := attempt{plan: w.p.id, campaign: w.p.campaign, channel: w.c.channel, chunk: w.c.no, token: w.c.token,
-				digest: r.letters[0].text.digest, trace: parent, people: make([]person.Number, len(r.letters))}
+				digest: r.letters[0].text.digest, account: w.account.name, trace: parent, people: make([]person.Number, len(r.letters))}
 			for i := range r.letters {
 				a.people[i] = r.letters[i].row.person
 				a.flags |= r.letters[i].row.flags & flagDuplicate
-			}
-			if w.account == ownServer {
-				a.flags |= flagSMTP
 			}
 			if err := l.begin(&a); err != nil {
 				return err
@@ -376,6 +385,9 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 			}
 		}
 	}
+	if w.account.mustRest() {
+		wait = max(wait, w.s.rest(end, w.account))
+	}
 	for class, n := range classes {
 		w.s.meters.request(end, w.c.channel, class.String(), n)
 	}
@@ -389,7 +401,7 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 func (w *worker) heed(ctx context.Context, r *run, a carrier.Answer) time.Duration {
 	switch a.Class {
 	case carrier.Slow, carrier.Account:
-		return w.s.slowDown(ctx, w.p, w.account, a)
+		return w.s.slowDown(ctx, w, r, a)
 	case carrier.NotSent:
 		return max(time.Second, a.RetryAfter)
 	case carrier.Refused:

@@ -27,8 +27,6 @@ import (
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/services/notice/sendgrid"
-	"tocsin.dev/services/notice/smtp"
-	"tocsin.dev/services/notice/twilio"
 )
 
 // Config is what notice needs. Zero values mean what the field says.
@@ -57,8 +55,12 @@ type Config struct {
 	// SendGrid and Twilio are the accounts; nil switches a channel off.
 	SendGrid *SendGrid
 	Twilio   *Twilio
+	// SpareSendGrid and SpareTwilio are further accounts, each with a name. They
+	// stand in, in this order, while those before them refuse us or rest.
+	SpareSendGrid []SendGrid
+	SpareTwilio   []Twilio
 	// SMTP is an own mail server. Without SendGrid all email goes through it;
-	// beside SendGrid it stands in while SendGrid refuses our account.
+	// beside SendGrid it stands in while every account there is closed.
 	SMTP *SMTP
 	// PublicURL is where providers reach us, such as "https://tocsin.example";
 	// callbacks go to its /v1/receipts/….
@@ -89,8 +91,10 @@ type Config struct {
 	// MaxShared is the most people who may share one address before the plan
 	// stops for a person to look; 0 means 25.
 	MaxShared int
-	// Rates limits requests by sender, in messages a second: "sendgrid",
-	// "twilio", or "twilio/<sender>". 0 or absent means unlimited.
+	// Rates limits messages a second: of a provider ("sendgrid", "twilio", "smtp"),
+	// of one of its senders ("twilio/<number>", "sendgrid/<address>"), of an account
+	// ("account/<name>") and of a recipients' mail domain ("domain/<domain>"). A
+	// batch keeps to all that apply. 0 or absent means unlimited.
 	Rates map[string]float64
 
 	// withoutWriteAhead leaves out the record before a request. It exists so that
@@ -100,6 +104,9 @@ type Config struct {
 
 // SendGrid is an account at SendGrid.
 type SendGrid struct {
+	// Name tells accounts apart: small letters, digits and hyphens. The first is
+	// "sendgrid" when empty. It stands on every attempt, so it is never changed.
+	Name               string
 	Key, Host, Subuser string
 	// WebhookKeys are the public keys of the event webhook.
 	WebhookKeys []string
@@ -124,7 +131,12 @@ type SMTP struct {
 
 // Twilio is an account at Twilio.
 type Twilio struct {
+	// Name: see SendGrid. The first is "twilio" when empty.
+	Name                        string
 	AccountSID, AuthToken, Host string
+	// Sender is this account's own number or Messaging Service; the
+	// organisation's when empty.
+	Sender string
 	// OldTokens still verify callbacks while a token is being changed.
 	OldTokens []string
 	// Validity is how long a message may be tried; 0 means ten hours.
@@ -183,11 +195,7 @@ type Service struct {
 	pages    publicPages
 	keys     keyring
 
-	mail     *sendgrid.Client
-	mailHook *sendgrid.Verifier
-	smtp     *smtp.Client
-	sms      *twilio.Client
-	smsHook  *twilio.Verifier
+	accounts []*account // in the order in which they stand in for each other
 
 	attempts  *attemptCache
 	campaigns campaignsKnown
@@ -279,45 +287,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// connect makes the clients of the configured accounts.
-func (s *Service) connect() (err error) {
-	if g := s.cfg.SendGrid; g != nil {
-		if s.mail, err = sendgrid.New(sendgrid.Config{
-			Key: g.Key, Host: g.Host, Subuser: g.Subuser, Conns: g.Conns, Timeout: g.Timeout, Now: s.cfg.Now,
-		}); err != nil {
-			return err
-		}
-		if len(g.WebhookKeys) > 0 {
-			if s.mailHook, err = sendgrid.NewVerifier(0, g.WebhookKeys...); err != nil {
-				return err
-			}
-		}
-	}
-	if m := s.cfg.SMTP; m != nil {
-		if s.smtp, err = smtp.New(smtp.Config{
-			Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO,
-			Conns: m.Conns, Timeout: m.Timeout, Now: s.cfg.Now,
-		}); err != nil {
-			return err
-		}
-	}
-	if w := s.cfg.Twilio; w != nil {
-		callback := ""
-		if s.cfg.PublicURL != "" {
-			callback = s.cfg.PublicURL + "/v1/receipts/twilio"
-			if s.smsHook, err = twilio.NewVerifier(callback, append([]string{w.AuthToken}, w.OldTokens...)...); err != nil {
-				return err
-			}
-		}
-		if s.sms, err = twilio.New(twilio.Config{
-			AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.Host, Callback: callback, Conns: w.Conns, Timeout: w.Timeout, Now: s.cfg.Now,
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Handler returns the routes on which providers call back, and the public notices.
 func (s *Service) Handler() http.Handler { return s.routes() }
 
@@ -336,8 +305,10 @@ func (s *Service) Run(ctx context.Context) error {
 	all.Go(func() { s.settleDoubts(ctx) })
 	all.Wait()
 	s.jobs.Wait()
-	if s.smtp != nil {
-		s.smtp.Close()
+	for _, a := range s.accounts {
+		if a.smtp != nil {
+			a.smtp.Close()
+		}
 	}
 	return failed
 }

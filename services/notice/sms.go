@@ -52,22 +52,17 @@ func (w *worker) textOf(l *letter) (string, error) {
 // series sends the text messages of a run, several at once, until it is done
 // or the order may not go on.
 func (w *worker) series(ctx context.Context, k *content, r *run, texts []string) {
-	if w.s.sms == nil {
-		for i := range r.answers {
-			r.answers[i] = carrier.Answer{Class: carrier.Account, Detail: "no SMS account is configured"}
-		}
-		return
-	}
 	halt, stop := context.WithCancel(ctx)
 	var next atomic.Int64
 	send := func() {
 		for i := int(next.Add(1) - 1); i < len(texts) && halt.Err() == nil; i = int(next.Add(1) - 1) {
 			l := &r.letters[i]
-			r.answers[i] = w.s.sms.Send(ctx, twilio.SMS{
-				To: l.to.reach.Phone.Reveal(), From: k.org.Sender.SMS, Body: texts[i], Validity: w.s.cfg.Twilio.Validity, Case: w.p.caseID,
+			r.answers[i] = w.account.sms.Send(ctx, twilio.SMS{
+				To: l.to.reach.Phone.Reveal(), From: w.account.senderOf(k.org.Sender), Body: texts[i], Validity: w.account.validity, Case: w.p.caseID,
 				Notice: l.id, Attempt: r.attempt.id, Pos: i,
 			})
-			if c := r.answers[i].Class; c == carrier.Account || c == carrier.Slow {
+			w.account.heard(r.answers[i])
+			if c := r.answers[i].Class; c == carrier.Account || c == carrier.Slow || w.account.silent() {
 				stop() // no further message; those under way come to their end
 			}
 		}

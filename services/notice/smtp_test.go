@@ -110,15 +110,15 @@ func TestADoubtfulMessageIsNotSentThroughAnotherAccount(t *testing.T) {
 	s, _ := r.start("one")
 	rows := []message{{person: 5, flags: flagDuplicate}, {person: 8}}
 	closed := time.Now().Add(time.Minute).UnixMicro()
-	if _, err := r.db.ExecContext(t.Context(), `INSERT INTO bucket (name, next_at) VALUES ($1,$2)`, closedAccount("sendgrid"), closed); err != nil {
+	if _, err := r.db.ExecContext(t.Context(), `INSERT INTO bucket (name, next_at) VALUES ($1,$2)`, s.accountNamed("sendgrid").shutter(), closed); err != nil {
 		t.Fatal(err)
 	}
 	account, now, err := s.route(t.Context(), Email, rows)
-	if err != nil || account != ownServer || len(now) != 1 || now[0].person != 8 {
-		t.Errorf("route = %s with %+v, %v; want only person 8 through the own server", account, now, err)
+	if err != nil || account.name != ownServer || len(now) != 1 || now[0].person != 8 {
+		t.Errorf("route = %+v with %+v, %v; want only person 8 through the own server", account, now, err)
 	}
 	account, now, err = s.route(t.Context(), Email, rows[:1])
-	if err != nil || account != "sendgrid" || len(now) != 1 {
-		t.Errorf("route = %s with %+v, %v; want the doubtful one to wait for SendGrid", account, now, err)
+	if err != nil || account.name != "sendgrid" || len(now) != 1 {
+		t.Errorf("route = %+v with %+v, %v; want the doubtful one to wait for SendGrid", account, now, err)
 	}
 }

@@ -69,9 +69,6 @@ const (
 	flagComplained = 8
 	// flagOperator marks a decision made by a person.
 	flagOperator = 16
-	// flagSMTP marks an attempt that went through the own mail server. It is
-	// never set on a message.
-	flagSMTP = 32
 )
 
 // ledger is one transaction on the messages of a campaign. Every change of a
@@ -370,6 +367,7 @@ type attempt struct {
 	people     []person.Number
 	digest     string
 	flags      int
+	account    string // that carried it
 	providerID string
 	status     int
 	code       int
@@ -416,13 +414,13 @@ func unpackPeople(b []byte) ([]person.Number, error) {
 	return people, nil
 }
 
-const attemptColumns = `id, plan, campaign, channel, chunk, token, state, people, digest, flags, provider_id, status, code, trace, at, settle_at, probes`
+const attemptColumns = `id, plan, campaign, channel, chunk, token, state, people, digest, flags, account, provider_id, status, code, trace, at, settle_at, probes`
 
 func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
 	var a attempt
 	var packed []byte
 	var at int64
-	if err := row.Scan(&a.id, &a.plan, &a.campaign, &a.channel, &a.chunk, &a.token, &a.state, &packed, &a.digest, &a.flags,
+	if err := row.Scan(&a.id, &a.plan, &a.campaign, &a.channel, &a.chunk, &a.token, &a.state, &packed, &a.digest, &a.flags, &a.account,
 		&a.providerID, &a.status, &a.code, &a.trace, &at, &a.settleAt, &a.probes); err != nil {
 		return nil, err
 	}
@@ -434,9 +432,9 @@ func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
 
 // begin writes an attempt down and gives it its id.
 func (l *ledger) begin(a *attempt) error {
-	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, n, digest, flags, trace, at)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) RETURNING id`,
-		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.trace, l.now).Scan(&a.id)
+	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, n, digest, flags, account, trace, at)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) RETURNING id`,
+		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.account, a.trace, l.now).Scan(&a.id)
 	if err != nil {
 		return fmt.Errorf("ledger: begin attempt: %w", err)
 	}

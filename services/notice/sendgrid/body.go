@@ -70,10 +70,14 @@ type Envelope struct {
 	Subject, Text, HTML string
 	// Categories are stored long by SendGrid: no personal data. At most 10.
 	Categories []string
-	Bypass     Bypass
+}
+
+// Handling is what SendGrid is to do with one request, whatever it says.
+type Handling struct {
+	Bypass Bypass
 	// IPPool is the name of an IP pool, or empty.
 	IPPool string
-	// Batch and SendAt (unix seconds) schedule the mail so that it can still be cancelled.
+	// Batch and SendAt (unix seconds) put the sending off, so that it can be cancelled until then.
 	Batch  string
 	SendAt int64
 }
@@ -142,9 +146,9 @@ func (b *Body) Close() {
 	b.n++
 }
 
-// Finish appends the envelope and returns the whole body, valid until the next Reset.
-func (b *Body) Finish(tail []byte) []byte {
-	b.buf = append(b.buf, ']')
+// Finish appends handling and envelope and returns the whole body, valid until the next Reset.
+func (b *Body) Finish(h Handling, tail []byte) []byte {
+	b.buf = h.append(append(b.buf, ']'))
 	b.buf = append(b.buf, tail...)
 	return b.buf
 }
@@ -178,24 +182,29 @@ func (e *Envelope) Tail() []byte {
 	if len(e.Categories) > 0 {
 		t = append(t, ']')
 	}
-	if e.IPPool != "" {
-		t = append(appendString(append(t, `,"ip_pool_name":"`...), e.IPPool), '"')
-	}
-	if e.Batch != "" {
-		t = append(appendString(append(t, `,"batch_id":"`...), e.Batch), '"')
-	}
-	if e.SendAt != 0 {
-		t = strconv.AppendInt(append(t, `,"send_at":`...), e.SendAt, 10)
-	}
-	switch e.Bypass {
-	case BypassAll:
-		t = append(t, `,"mail_settings":{"bypass_list_management":{"enable":true}}`...)
-	case BypassUnsubscribes:
-		t = append(t, `,"mail_settings":{"bypass_spam_management":{"enable":true},"bypass_unsubscribe_management":{"enable":true}}`...)
-	}
 	// No tracking of any kind: a notice about a breach does not watch its reader.
 	return append(t, `,"tracking_settings":{"click_tracking":{"enable":false,"enable_text":false},`+
 		`"open_tracking":{"enable":false},"subscription_tracking":{"enable":false},"ganalytics":{"enable":false}}}`...)
+}
+
+// append writes the handling as members of the request.
+func (h *Handling) append(b []byte) []byte {
+	if h.IPPool != "" {
+		b = append(appendString(append(b, `,"ip_pool_name":"`...), h.IPPool), '"')
+	}
+	if h.Batch != "" {
+		b = append(appendString(append(b, `,"batch_id":"`...), h.Batch), '"')
+	}
+	if h.SendAt != 0 {
+		b = strconv.AppendInt(append(b, `,"send_at":`...), h.SendAt, 10)
+	}
+	switch h.Bypass {
+	case BypassAll:
+		b = append(b, `,"mail_settings":{"bypass_list_management":{"enable":true}}`...)
+	case BypassUnsubscribes:
+		b = append(b, `,"mail_settings":{"bypass_spam_management":{"enable":true},"bypass_unsubscribe_management":{"enable":true}}`...)
+	}
+	return b
 }
 
 // displayName drops what SendGrid refuses in a name.

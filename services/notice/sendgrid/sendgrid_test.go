@@ -25,7 +25,8 @@ func TestTheBodyIsWhatTheSDKWouldWrite(t *testing.T) {
 		values := rapid.SliceOfN(rapid.String(), 1, 4).Draw(t, "values")
 		e := Envelope{FromEmail: "notices@x.example", FromName: "X AB", ReplyTo: "privacy@x.example",
 			Subject: "Om dina uppgifter " + TextTag(0), Text: rapid.StringN(1, 50, -1).Draw(t, "text"), HTML: "<p>" + HTMLTag(0) + "</p>",
-			Categories: []string{"breach-notice", "case:2026-001"}, Bypass: BypassAll, IPPool: "pool"}
+			Categories: []string{"breach-notice", "case:2026-001"}}
+		h := Handling{Bypass: BypassAll, IPPool: "pool", Batch: "batch-1", SendAt: 1_800_000_000}
 		var b Body
 		b.Reset()
 		want := mail.NewV3Mail()
@@ -49,9 +50,10 @@ func TestTheBodyIsWhatTheSDKWouldWrite(t *testing.T) {
 		want.AddContent(mail.NewContent("text/plain", e.Text), mail.NewContent("text/html", e.HTML))
 		want.AddCategories(e.Categories...)
 		want.SetIPPoolID("pool")
+		want.BatchID, want.SendAt = h.Batch, int(h.SendAt)
 		want.SetMailSettings(&mail.MailSettings{BypassListManagement: on()})
 		var got, expect any
-		body := b.Finish(e.Tail())
+		body := b.Finish(h, e.Tail())
 		if err := json.Unmarshal(body, &got); err != nil {
 			t.Fatalf("the body is not JSON: %v\n%s", err, body)
 		}
@@ -210,7 +212,7 @@ func BenchmarkBody(b *testing.B) {
 	body.Reset()
 	for i := range b.N {
 		if i%MaxRecipients == 0 {
-			body.Finish(tail)
+			body.Finish(Handling{}, tail)
 			body.Reset()
 		}
 		body.Open("katarina.andersson@people.example", id, 123456)

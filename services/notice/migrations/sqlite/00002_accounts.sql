@@ -1,0 +1,27 @@
+-- +goose Up
+-- Every attempt names the account that carried it: only that one is asked about
+-- it, and only its receipts count.
+ALTER TABLE attempt ADD COLUMN account TEXT NOT NULL DEFAULT '';
+UPDATE attempt SET account = CASE WHEN channel=1 AND (flags & 32)<>0 THEN 'smtp' WHEN channel=1 THEN 'sendgrid' WHEN channel=2 THEN 'twilio' ELSE 'post' END;
+
+-- What is known about the health of an account's receipts.
+CREATE TABLE account (
+  name    TEXT PRIMARY KEY,
+  ok_at   BIGINT NOT NULL DEFAULT 0,
+  bad_at  BIGINT NOT NULL DEFAULT 0,
+  bad     BIGINT NOT NULL DEFAULT 0,
+  good    BIGINT NOT NULL DEFAULT 0
+);
+INSERT INTO account (name, ok_at, bad_at, bad, good) SELECT CASE id WHEN 1 THEN 'sendgrid' ELSE 'twilio' END, ok_at, bad_at, bad, good FROM provider WHERE id IN (1, 2);
+DROP TABLE provider;
+
+-- +goose Down
+CREATE TABLE provider (
+  id      SMALLINT PRIMARY KEY,
+  ok_at   BIGINT NOT NULL DEFAULT 0,
+  bad_at  BIGINT NOT NULL DEFAULT 0,
+  bad     BIGINT NOT NULL DEFAULT 0,
+  good    BIGINT NOT NULL DEFAULT 0
+);
+DROP TABLE account;
+ALTER TABLE attempt DROP COLUMN account;
