@@ -49,6 +49,9 @@ type Organisation struct {
 	// QuietHours are the hours in which people get no text message, in their own
 	// zone; nil means that there are none.
 	QuietHours *QuietHours `yaml:"quiet_hours,omitempty" json:"quiet_hours,omitempty"`
+	// InDoubt is what becomes of a message of which no evidence tells whether it
+	// left: Resend, Hold or Cancel; the installation's policy when empty.
+	InDoubt string `yaml:"in_doubt,omitempty" json:"in_doubt,omitempty"`
 	// AllowedLinks are the host names to which a notice may link.
 	AllowedLinks []string `yaml:"allowed_links,omitempty" json:"allowed_links,omitempty"`
 	// MailboxDomains are the domains of mailboxes whose logins the organisation
@@ -59,6 +62,20 @@ type Organisation struct {
 	// Silent lists what its privacy policy leaves open; Tocsin asks a person, never guesses.
 	Silent []string `yaml:"silent,omitempty" json:"silent,omitempty"`
 }
+
+// The policies for messages in doubt.
+const (
+	// Resend sends a second copy that says it may be one.
+	Resend = "resend"
+	// Hold leaves the decision to a person.
+	Hold = "hold"
+	// Cancel lets SendGrid hold email back for a quarter of an hour, so that a mail
+	// in doubt can be cancelled and written anew; where that fails it is Resend.
+	Cancel = "cancel"
+)
+
+// Policies lists the policies for messages in doubt.
+func Policies() []string { return []string{Resend, Hold, Cancel} }
 
 // Law is what the law engine must know about an organisation.
 type Law struct {
@@ -259,6 +276,8 @@ func (o *Organisation) validate() error {
 		return fmt.Errorf("escalate_hours is %d; want 1 to 24", o.EscalateHours)
 	case slices.ContainsFunc(o.ReminderHours, func(h int) bool { return h < 1 || h > 24*90 }):
 		return fmt.Errorf("reminder_hours are %v; want hours from 1 to 2160", o.ReminderHours)
+	case o.InDoubt != "" && !slices.Contains(Policies(), o.InDoubt):
+		return fmt.Errorf("in_doubt is %q; want one of %v", o.InDoubt, Policies())
 	case len(o.Law.Kinds) == 0:
 		return errors.New("law.kinds is missing: say at least controller or processor")
 	}

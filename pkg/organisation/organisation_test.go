@@ -36,6 +36,7 @@ func TestABadFileIsNamedWithItsField(t *testing.T) {
 		"stricter by nothing":  {withPolicy("stricter: [{duty: us-hipaa}]"), "stricter[0] demands nothing"},
 		"nobody left":          {withPolicy("stricter: [{duty: us-hipaa, roles: [admin]}]"), "stricter[0].roles"},
 		"stricter for one":     {withPolicy("one_person: true, stricter: [{language: sv, eyes: 2}]"), "one_person"},
+		"bad doubt policy":     {good + "in_doubt: guess\n", "in_doubt is \"guess\"; want one of [resend hold cancel]"},
 	} {
 		_, err := Load(fstest.MapFS{"bad.yaml": {Data: []byte(c.data)}})
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "bad.yaml") {

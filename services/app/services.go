@@ -205,7 +205,7 @@ func (a *app) newNotice(b base) (runner, error) {
 		Keyring: a.key(a.Keys.Keyring, "keyring.yaml"), Key: key, PublicURL: a.running.URL,
 		PrintDir:    a.PrintDir,
 		MailDomains: map[string][]string{}, Rates: rates,
-		Doubt: notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Hold: a.Doubt.Hold, Budget: a.Doubt.Budget},
+		Doubt: notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Policy: a.Doubt.Policy, Ahead: a.Doubt.Ahead, Budget: a.Doubt.Budget},
 	}
 	for _, org := range a.orgs.All() {
 		if len(org.MailboxDomains) > 0 {

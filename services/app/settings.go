@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/organisation"
+	"tocsin.dev/services/notice/sendgrid"
 	"tocsin.dev/services/scope/inventory"
 )
 
@@ -200,12 +202,19 @@ type Doubt struct {
 	// when the policy decides (default 30 m), counted from the request.
 	Quiet time.Duration `koanf:"quiet"`
 	After time.Duration `koanf:"after"`
-	// Hold leaves every doubt to a person instead of sending again.
-	Hold bool `koanf:"hold"`
+	// Policy is what becomes of a doubt that no evidence settles, where the
+	// organisation says nothing: "resend" (the default), "hold" or "cancel".
+	Policy string `koanf:"policy"`
+	// Ahead is how long email is held back under "cancel" (default 15 m, the least).
+	Ahead time.Duration `koanf:"ahead"`
 	// Budget is the share of a plan in doubt beyond which the sending stops
 	// (default 0.005); 1 switches it off.
 	Budget float64 `koanf:"budget"`
 }
+
+// leastAhead is the least time for which a mail is held back: SendGrid promises
+// to cancel until ten minutes before, and a doubt must be noticed first.
+const leastAhead = 15 * time.Minute
 
 // Telemetry says where traces, metrics and logs go.
 type Telemetry struct {
@@ -239,6 +248,12 @@ func (s *Settings) Validate() error {
 	}
 	if s.NATS.Replicas != 1 && s.NATS.Replicas != 3 && s.NATS.Replicas != 5 {
 		return fmt.Errorf("nats.replicas: %d is not 1, 3 or 5", s.NATS.Replicas)
+	}
+	if p := s.Doubt.Policy; p != "" && !slices.Contains(organisation.Policies(), p) {
+		return fmt.Errorf("doubt.policy: %q is none of %v", p, organisation.Policies())
+	}
+	if a := s.Doubt.Ahead; a != 0 && (a < leastAhead || a > sendgrid.MaxAhead) {
+		return fmt.Errorf("doubt.ahead: %v is not between %v and %v", a, leastAhead, sendgrid.MaxAhead)
 	}
 	_, err := s.rates()
 	return err

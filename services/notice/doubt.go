@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/category"
+	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/services/notice/carrier"
 	"tocsin.dev/services/notice/print"
@@ -22,6 +23,9 @@ func (s *Service) settleDoubts(ctx context.Context) {
 	for {
 		if err := s.settleSome(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "settling doubts failed; will try again", "error", err)
+		}
+		if err := s.forgetRecalled(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "recalled requests could not be forgotten; will try again", "error", err)
 		}
 		if err := s.watchFailures(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "failures could not be counted; will try again", "error", err)
@@ -80,6 +84,18 @@ func (s *Service) settleSome(ctx context.Context) error {
 // settleOne examines one request in doubt: receipts first, then the provider,
 // then the policy. It returns when to look again, or zero if it is settled.
 func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) {
+	if a.flags&flagRecall != 0 {
+		settled, err := s.recalled(ctx, a)
+		if settled || err != nil {
+			return time.Time{}, err
+		}
+		if _, ok := s.recallable(a, s.cfg.Now()); ok {
+			return s.recall(ctx, a)
+		}
+		if a.flags&flagRecall != 0 {
+			return s.cfg.Now().Add(s.cfg.Doubt.within()), nil
+		}
+	}
 	rows, err := brief(ctx, s.store.db, a.campaign, a.channel, a.people)
 	if err != nil {
 		return time.Time{}, err
@@ -96,8 +112,13 @@ func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) 
 	}
 	now := s.cfg.Now()
 	age := now.Sub(a.at)
-	if age < s.cfg.Doubt.Quiet {
-		return a.at.Add(s.cfg.Doubt.Quiet), nil
+	quiet := a.at.Add(s.cfg.Doubt.Quiet)
+	at, recallable := s.recallable(a, now)
+	if recallable {
+		quiet = at
+	}
+	if now.Before(quiet) {
+		return quiet, nil
 	}
 	asked, err := s.lookUp(ctx, a, doubtful)
 	if err != nil && !errors.Is(err, errLookUp) {
@@ -105,6 +126,9 @@ func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) 
 	}
 	if asked.found > 0 {
 		return now, nil // what was found is applied; look at what is left
+	}
+	if recallable {
+		return s.recall(ctx, a)
 	}
 	if age < s.cfg.Doubt.After {
 		return earliest(now.Add(s.cfg.Doubt.Quiet), a.at.Add(s.cfg.Doubt.After)), nil
@@ -225,7 +249,7 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 		}
 		if r != nil {
 			r.Attempt = a.id
-			facts = append(facts, fact{Receipt: *r, channel: a.channel, person: to.named.Number})
+			facts = append(facts, fact{Receipt: *r, channel: a.channel, person: to.named.Number, scheduled: a.batch != ""})
 		}
 	}
 	if len(facts) == 0 {
@@ -321,13 +345,18 @@ func (s *Service) frozen(ctx context.Context, a *attempt, now time.Time) bool {
 
 // decideDoubt applies the policy to messages whose doubt no evidence settled.
 func (s *Service) decideDoubt(ctx context.Context, a *attempt, doubtful []message) error {
+	c, err := s.campaign(ctx, a.campaign)
+	if err != nil || c == nil {
+		return err
+	}
+	policy := s.policy(c.org)
 	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error {
 		p, err := activePlan(ctx, l.tx, a.campaign)
 		if err != nil {
 			return err
 		}
 		people := numbersOf(doubtful)
-		if s.cfg.Doubt.Hold || p == nil || p.state != planSending {
+		if policy == organisation.Hold || p == nil || p.state != planSending {
 			if _, err := l.move(a.channel, people, InDoubt, Held, ReasonHold, set{onAttempt: a.id}); err != nil {
 				return err
 			}
@@ -342,7 +371,7 @@ func (s *Service) decideDoubt(ctx context.Context, a *attempt, doubtful []messag
 		return err
 	}
 	s.meters.changes(ctx, counts)
-	s.log.WarnContext(ctx, "doubts settled by policy", "attempt", a.id, "people", len(doubtful), "hold", s.cfg.Doubt.Hold)
+	s.log.WarnContext(ctx, "doubts settled by policy", "attempt", a.id, "people", len(doubtful), "policy", policy)
 	s.wakeUp()
 	return nil
 }
@@ -360,6 +389,11 @@ func (l *ledger) resend(p *plan, a *attempt, people []person.Number, from State,
 	if _, err := l.move(a.channel, people, from, Planned, why, set{onAttempt: a.id, flags: flagDuplicate | flags}); err != nil {
 		return err
 	}
+	return l.reopen(p, a.channel, people)
+}
+
+// reopen opens the chunks of people, in order of number, who are planned again.
+func (l *ledger) reopen(p *plan, ch Channel, people []person.Number) error {
 	for _, n := range people {
 		c, ok, err := chunkOf(l.ctx, l.tx, p.id, n)
 		if err != nil {
@@ -368,7 +402,7 @@ func (l *ledger) resend(p *plan, a *attempt, people []person.Number, from State,
 		if !ok {
 			return fmt.Errorf("ledger: person %d belongs to no chunk of plan %d", n, p.id)
 		}
-		c.channel = a.channel
+		c.channel = ch
 		if err := l.open(c, l.now); err != nil {
 			return err
 		}

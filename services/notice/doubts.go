@@ -86,6 +86,9 @@ func (s *Service) answerSettle(ctx context.Context, q event.SettleQuestion) (a e
 
 // settleBy carries a person's decision out.
 func (s *Service) settleBy(ctx context.Context, at *attempt, decision string) (n int64, err error) {
+	if _, ok := s.recallable(at, s.cfg.Now()); ok && at.state == attemptInDoubt && at.flags&flagRecall != 0 {
+		return 0, bus.Refuse("conflict", "request %d is being recalled; look again in a minute", at.id)
+	}
 	counts, err := s.store.write(ctx, at.campaign, s.cfg.Now(), func(l *ledger) error {
 		n = 0
 		p, err := activePlan(ctx, l.tx, at.campaign)

@@ -122,7 +122,7 @@ func (w *worker) compose(k *content, r *run, b *sendgrid.Body) ([]byte, error) {
 			return nil, block("value_too_long", "the values of person %d are longer than a message can carry", l.row.person)
 		}
 	}
-	return b.Finish(w.handling(), tail), nil
+	return b.Finish(w.handling(r), tail), nil
 }
 
 // composeWhole writes a request for one person whose values could be mistaken
@@ -137,7 +137,7 @@ func (w *worker) composeWhole(k *content, r *run, b *sendgrid.Body) ([]byte, err
 	e.Subject, e.Text, e.HTML = m.Subject, m.Text, m.HTML
 	b.Open(l.to.reach.Email.Reveal(), l.id, r.attempt.id)
 	b.Close()
-	return b.Finish(w.handling(), e.Tail()), nil
+	return b.Finish(w.handling(r), e.Tail()), nil
 }
 
 func (w *worker) envelope(k *content) sendgrid.Envelope {
@@ -148,11 +148,11 @@ func (w *worker) envelope(k *content) sendgrid.Envelope {
 }
 
 // handling is how the account treats a request; none is known in a preview without an account.
-func (w *worker) handling() sendgrid.Handling {
+func (w *worker) handling(r *run) sendgrid.Handling {
 	if w.account == nil {
 		return sendgrid.Handling{}
 	}
-	return sendgrid.Handling{Bypass: w.account.bypass, IPPool: w.account.pool}
+	return sendgrid.Handling{Bypass: w.account.bypass, IPPool: w.account.pool, Batch: r.attempt.batch, SendAt: r.attempt.sendAt}
 }
 
 // tail is the part of a request that all recipients share, encoded once for a layout.

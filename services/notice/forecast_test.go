@@ -118,7 +118,7 @@ func TestAForecastLearnsFromEarlierSendings(t *testing.T) {
 func TestHeldDoubtsWaitForAPersonAndAreSettledByOne(t *testing.T) {
 	for _, decision := range []string{"resend", "accept", "drop"} {
 		t.Run(decision, func(t *testing.T) {
-			r := newRig(t, testPeople(20), func(c *Config) { c.Doubt.Hold = true; c.SettleFor = time.Second })
+			r := newRig(t, testPeople(20), func(c *Config) { c.Doubt.Policy = organisation.Hold; c.SettleFor = time.Second })
 			r.box.SetFaults(blindDrop)
 			s, _ := r.start("one")
 			r.prepare()

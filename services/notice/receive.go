@@ -134,7 +134,7 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 				d.strays = append(d.strays, f)
 				continue
 			}
-			byCampaign[a.campaign] = append(byCampaign[a.campaign], fact{Receipt: f, channel: a.channel, person: a.people[f.Pos]})
+			byCampaign[a.campaign] = append(byCampaign[a.campaign], fact{Receipt: f, channel: a.channel, person: a.people[f.Pos], scheduled: a.batch != ""})
 		}
 	}
 	var counted []map[change]int64
@@ -216,6 +216,8 @@ type fact struct {
 	carrier.Receipt
 	channel Channel
 	person  person.Number
+	// scheduled is whether its request could be recalled.
+	scheduled bool
 }
 
 // receive applies facts to the messages of one campaign: each at most once,
@@ -244,6 +246,10 @@ func (l *ledger) receiveOn(ch Channel, facts []fact) error {
 	if err != nil {
 		return err
 	}
+	// Asked after the rows are read: a recall changes both in one transaction.
+	if facts, err = l.standing(facts); err != nil {
+		return err
+	}
 	now := make(map[person.Number]*message, len(rows))
 	learned := slices.Clone(rows)
 	for i := range learned {
@@ -259,6 +265,28 @@ func (l *ledger) receiveOn(ch Channel, facts []fact) error {
 		}
 	}
 	return l.applyLearned(ch, rows, now)
+}
+
+// standing leaves out what is said of recalled requests: SendGrid has worked on
+// them and will discard them. Only if one was delivered for all that, it counts.
+func (l *ledger) standing(facts []fact) ([]fact, error) {
+	recalled := map[int64]bool{}
+	for _, f := range facts {
+		if _, asked := recalled[f.Attempt]; asked || !f.scheduled {
+			continue
+		}
+		a, err := readAttempt(l.ctx, l.tx, f.Attempt)
+		if err != nil {
+			return nil, err
+		}
+		recalled[f.Attempt] = a != nil && a.state == attemptRecalled
+	}
+	if len(recalled) == 0 {
+		return facts, nil
+	}
+	return slices.DeleteFunc(slices.Clone(facts), func(f fact) bool {
+		return recalled[f.Attempt] && f.Meaning != carrier.Delivered && f.Meaning != carrier.Complained
+	}), nil
 }
 
 // learn folds one receipt into what is known of a message. It is pure and does

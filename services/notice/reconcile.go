@@ -8,6 +8,7 @@ import (
 
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/reconcile"
 )
 
@@ -207,6 +208,9 @@ func (s *Service) view(ctx context.Context, c *casefile.Case, o *casefile.Order,
 	}
 	s.assertAddsUp(ctx, v.plan, v.tally)
 	v.settles = time.UnixMilli(v.plan.lastAt).Add(s.cfg.SettleFor)
+	if s.policy(c.Org) == organisation.Cancel {
+		v.settles = v.settles.Add(s.cfg.Doubt.Ahead) // receipts come only after that
+	}
 	v.settled = s.receiptsIn(v, now)
 	v.tell, err = s.mayTell(ctx, v, now)
 	return v, err

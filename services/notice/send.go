@@ -173,6 +173,9 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 		}
 	}
 	runs := w.divide(letters)
+	if a := w.holdBack(ctx, k, runs); a.Class != carrier.Accepted {
+		return w.heed(ctx, runs[0], a), nil
+	}
 	if err := w.writeAhead(ctx, runs); errors.Is(err, errChanged) {
 		return another, nil
 	} else if err != nil {
@@ -320,7 +323,7 @@ func (w *worker) writeAhead(ctx context.Context, runs []*run) error {
 		}
 		for _, r := range runs {
 			a := attempt{plan: w.p.id, campaign: w.p.campaign, channel: w.c.channel, chunk: w.c.no, token: w.c.token,
-				digest: r.letters[0].text.digest, account: w.account.name, trace: parent, people: make([]person.Number, len(r.letters))}
+				digest: r.letters[0].text.digest, account: w.account.name, batch: r.attempt.batch, sendAt: r.attempt.sendAt, trace: parent, people: make([]person.Number, len(r.letters))}
 			for i := range r.letters {
 				a.people[i] = r.letters[i].row.person
 				a.flags |= r.letters[i].row.flags & flagDuplicate

@@ -157,8 +157,13 @@ type Doubt struct {
 	Freeze time.Duration
 	// Guard is how near the legal due instant may come before a freeze ends; 0 means 4 h.
 	Guard time.Duration
-	// Hold leaves every doubt to a person instead of sending again.
-	Hold bool
+	// Policy is what becomes of a doubt that no evidence settles: see
+	// organisation.Organisation.InDoubt, which goes before it. Empty means resend.
+	Policy string
+	// Ahead is how far ahead email is scheduled under the policy cancel; 0 means
+	// 15 minutes. CancelBefore is how long before that it can surely be cancelled;
+	// 0 means what SendGrid says.
+	Ahead, CancelBefore time.Duration
 	// Budget is the share of a plan that may be in doubt beyond Quiet before the
 	// sending stops for a person to look; 0 means 0.005. 1 switches it off.
 	Budget float64
@@ -175,6 +180,11 @@ func (d Doubt) withDefaults() Doubt {
 	or(&d.Silent, 24*time.Hour)
 	or(&d.Freeze, 6*time.Hour)
 	or(&d.Guard, 4*time.Hour)
+	or(&d.Ahead, 15*time.Minute)
+	or(&d.CancelBefore, sendgrid.CancelBefore)
+	if d.Policy == "" {
+		d.Policy = organisation.Resend
+	}
 	if d.Budget <= 0 {
 		d.Budget = 0.005
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/services/notice/smtp/smtptest"
 )
 
@@ -72,7 +73,7 @@ func TestAMessageLostAfterItsContentIsInDoubtAndTheOthersAreNot(t *testing.T) {
 		return ""
 	})
 	r := newRig(t, testPeople(20), func(c *Config) {
-		c.SendGrid, c.SMTP, c.SettleFor, c.Doubt.Hold = nil, ownMail(srv), time.Second, true
+		c.SendGrid, c.SMTP, c.SettleFor, c.Doubt.Policy = nil, ownMail(srv), time.Second, organisation.Hold
 		c.SMTP.Conns = 1
 	})
 	r.start("one")

@@ -120,16 +120,17 @@ const (
 	ReasonErased          Reason = 29 // the person was erased on request
 	ReasonQuietOverridden Reason = 31 // handed over in the recipient's quiet hours, because the deadline would pass
 	ReasonListed          Reason = 30 // the person's contact record changed and was planned anew
+	ReasonRecalled        Reason = 32 // its batch was cancelled in time: nobody got it
 )
 
-const reasonCount = 32
+const reasonCount = 33
 
 // String names the reason for programs.
 func (r Reason) String() string {
 	names := [reasonCount]string{"", "planned", "hand_over", "not_sent", "answer", "refusal", "lost_answer", "lost_worker",
 		"receipt", "same_request", "look_up", "resend", "hold", "operator_resend", "operator_accept", "silence",
 		"late_delivery", "overtaken", "ladder_end", "next_rung", "no_address", "compromised", "deceased",
-		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed", "quiet_hours_overridden"}
+		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed", "quiet_hours_overridden", "recalled"}
 	if int(r) < len(names) && r > 0 {
 		return names[r]
 	}
@@ -165,7 +166,7 @@ var transitions = map[State]map[State][]Reason{
 		InDoubt:   {ReasonLostAnswer, ReasonLostWorker},
 	},
 	InDoubt: {
-		Planned:   {ReasonResend, ReasonNotSent, ReasonOperatorResend},
+		Planned:   {ReasonResend, ReasonNotSent, ReasonOperatorResend, ReasonRecalled},
 		Accepted:  {ReasonAnswer, ReasonReceipt, ReasonSameRequest, ReasonLookUp, ReasonOperatorAccept},
 		Deferred:  {ReasonReceipt},
 		Delivered: {ReasonReceipt, ReasonLookUp},
@@ -181,6 +182,7 @@ var transitions = map[State]map[State][]Reason{
 		Failed:    {ReasonReceipt, ReasonLookUp, ReasonOperatorDrop},
 	},
 	Accepted: {
+		Planned:   {ReasonRecalled},
 		Deferred:  {ReasonReceipt},
 		Delivered: {ReasonReceipt},
 		Failed:    {ReasonReceipt},

@@ -69,6 +69,8 @@ const (
 	flagComplained = 8
 	// flagOperator marks a decision made by a person.
 	flagOperator = 16
+	// flagRecall marks an attempt, never a message, of which the recall was asked for.
+	flagRecall = 32
 )
 
 // ledger is one transaction on the messages of a campaign. Every change of a
@@ -368,6 +370,8 @@ type attempt struct {
 	digest     string
 	flags      int
 	account    string // that carried it
+	batch      string // at SendGrid, or empty; can be recalled until sendAt
+	sendAt     int64  // unix seconds; 0 means at once
 	providerID string
 	status     int
 	code       int
@@ -379,7 +383,7 @@ type attempt struct {
 
 type attemptState uint8
 
-// The states of an attempt. Numbers are stored; the index attempt_open names 1 and 5.
+// The states of an attempt. Numbers are stored; the index attempt_open names 1, 5 and 7.
 const (
 	attemptOpen     attemptState = 1 // written down; no answer recorded
 	attemptAccepted attemptState = 2
@@ -387,6 +391,7 @@ const (
 	attemptNotSent  attemptState = 4
 	attemptInDoubt  attemptState = 5
 	attemptSettled  attemptState = 6 // was in doubt; nothing of it is any more
+	attemptRecalled attemptState = 7 // its batch was cancelled; settle_at is when the cancellation can be forgotten
 )
 
 func packPeople(people []person.Number) []byte {
@@ -414,13 +419,13 @@ func unpackPeople(b []byte) ([]person.Number, error) {
 	return people, nil
 }
 
-const attemptColumns = `id, plan, campaign, channel, chunk, token, state, people, digest, flags, account, provider_id, status, code, trace, at, settle_at, probes`
+const attemptColumns = `id, plan, campaign, channel, chunk, token, state, people, digest, flags, account, batch, send_at, provider_id, status, code, trace, at, settle_at, probes`
 
 func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
 	var a attempt
 	var packed []byte
 	var at int64
-	if err := row.Scan(&a.id, &a.plan, &a.campaign, &a.channel, &a.chunk, &a.token, &a.state, &packed, &a.digest, &a.flags, &a.account,
+	if err := row.Scan(&a.id, &a.plan, &a.campaign, &a.channel, &a.chunk, &a.token, &a.state, &packed, &a.digest, &a.flags, &a.account, &a.batch, &a.sendAt,
 		&a.providerID, &a.status, &a.code, &a.trace, &at, &a.settleAt, &a.probes); err != nil {
 		return nil, err
 	}
@@ -432,19 +437,20 @@ func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
 
 // begin writes an attempt down and gives it its id.
 func (l *ledger) begin(a *attempt) error {
-	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, n, digest, flags, account, trace, at)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) RETURNING id`,
-		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.account, a.trace, l.now).Scan(&a.id)
+	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, n, digest, flags, account, batch, send_at, trace, at)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15) RETURNING id`,
+		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.account, a.batch, a.sendAt, a.trace, l.now).Scan(&a.id)
 	if err != nil {
 		return fmt.Errorf("ledger: begin attempt: %w", err)
 	}
 	return nil
 }
 
-// close records what an attempt came to.
+// close records what an attempt came to. A recall is final: whatever answer
+// comes after it, nobody got anything.
 func (l *ledger) close(a *attempt, state attemptState, settleAt int64) error {
-	_, err := l.tx.ExecContext(l.ctx, `UPDATE attempt SET state=$2, provider_id=$3, status=$4, code=$5, answered_at=$6, settle_at=$7 WHERE id=$1`,
-		a.id, state, a.providerID, a.status, a.code, l.now, settleAt)
+	_, err := l.tx.ExecContext(l.ctx, `UPDATE attempt SET state=$2, provider_id=$3, status=$4, code=$5, answered_at=$6, settle_at=$7 WHERE id=$1 AND state<>$8`,
+		a.id, state, a.providerID, a.status, a.code, l.now, settleAt, attemptRecalled)
 	if err != nil {
 		return fmt.Errorf("ledger: close attempt %d: %w", a.id, err)
 	}

@@ -17,14 +17,15 @@ const maxBatches = 100_000
 
 // batches are SendGrid's batch ids and which of them are cancelled or paused.
 type batches struct {
+	before time.Duration // see Config.CancelBefore
 	mu     sync.Mutex
 	all    map[string]struct{}
 	stopAt map[string]time.Time
 	status map[string]string
 }
 
-func newBatches() *batches {
-	b := &batches{}
+func newBatches(before time.Duration) *batches {
+	b := &batches{before: before}
 	b.reset()
 	return b
 }
@@ -53,11 +54,11 @@ func (b *batches) create(id string) bool {
 }
 
 // stopped returns "cancel", "pause" or "" for mail of a batch that is due at sendAt. A stop that
-// came less than ten minutes before has no effect.
+// came too late has no effect.
 func (b *batches) stopped(id string, sendAt time.Time) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if at, ok := b.stopAt[id]; !ok || sendAt.Sub(at) < cancelBefore {
+	if at, ok := b.stopAt[id]; !ok || sendAt.Sub(at) < b.before {
 		return ""
 	}
 	return b.status[id]

@@ -4,10 +4,6 @@ import (
 	"time"
 )
 
-// cancelBefore is how long before its send_at a scheduled mail can surely be cancelled (SendGrid's
-// reference). A later cancellation is answered as usual and has no effect.
-const cancelBefore = 10 * time.Minute
-
 // store records the messages of one request and plans their lives, in one step under the lock: once
 // it returns they count as accepted. details run parallel to entries.
 func (s *Service) store(env *envelope, entries []entry, details []detail) {

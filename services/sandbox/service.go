@@ -59,6 +59,9 @@ type Config struct {
 	// RetryBase, RetryMax and RetryFor are the first pause after a failed event webhook, the
 	// longest, and when SendGrid gives up; 0 means 1 s, 1 min and 24 h.
 	RetryBase, RetryMax, RetryFor time.Duration
+	// CancelBefore is how long before its send_at a scheduled mail can surely be cancelled; 0 means
+	// SendGrid's 10 min. A later cancellation is answered as usual and has no effect.
+	CancelBefore time.Duration
 	// LogsPerMinute is the rate of /v3/logs that is allowed; 0 means no limit.
 	LogsPerMinute int
 }
@@ -121,7 +124,7 @@ func New(cfg Config) (*Service, error) {
 	cfg = cfg.withDefaults()
 	s := &Service{
 		cfg: cfg, log: cfg.Log,
-		record: newRecord(cfg.KeepBodies), lists: newSuppressions(), queues: newBatches(),
+		record: newRecord(cfg.KeepBodies), lists: newSuppressions(), queues: newBatches(cfg.CancelBefore),
 		events: newOutbox(cfg.MaxBacklog), callbacks: newOutbox(cfg.MaxBacklog),
 		closed: make(chan struct{}), public: base64.StdEncoding.EncodeToString(der),
 	}
@@ -171,6 +174,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.RetryBase, time.Second)
 	orTime(&c.RetryMax, time.Minute)
 	orTime(&c.RetryFor, 24*time.Hour)
+	orTime(&c.CancelBefore, 10*time.Minute)
 	return c
 }
 

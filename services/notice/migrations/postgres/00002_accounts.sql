@@ -4,6 +4,12 @@
 ALTER TABLE attempt ADD COLUMN account TEXT NOT NULL DEFAULT '';
 UPDATE attempt SET account = CASE WHEN channel=1 AND (flags & 32)<>0 THEN 'smtp' WHEN channel=1 THEN 'sendgrid' WHEN channel=2 THEN 'twilio' ELSE 'post' END;
 
+-- A batch is held back until send_at and can be cancelled before that.
+ALTER TABLE attempt ADD COLUMN batch TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN send_at BIGINT NOT NULL DEFAULT 0; -- unix seconds; 0: at once
+DROP INDEX attempt_open;
+CREATE INDEX attempt_open ON attempt (state, settle_at) WHERE state IN (1, 5, 7);
+
 -- What is known about the health of an account's receipts.
 CREATE TABLE account (
   name    TEXT PRIMARY KEY,
@@ -24,4 +30,8 @@ CREATE TABLE provider (
   good    BIGINT NOT NULL DEFAULT 0
 );
 DROP TABLE account;
+DROP INDEX attempt_open;
+CREATE INDEX attempt_open ON attempt (state, settle_at) WHERE state IN (1, 5);
+ALTER TABLE attempt DROP COLUMN send_at;
+ALTER TABLE attempt DROP COLUMN batch;
 ALTER TABLE attempt DROP COLUMN account;
