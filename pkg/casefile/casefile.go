@@ -206,6 +206,8 @@ type Order struct {
 	Refused  *event.ApprovalRefused
 	EndedAt  time.Time
 	PausedBy string
+	// QuietOverridden says that people were written to in their quiet hours; nil if nobody was.
+	QuietOverridden *event.QuietOverride
 	// Doubts are people's decisions about messages in doubt, in order.
 	Doubts []Doubt
 }

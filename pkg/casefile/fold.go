@@ -198,11 +198,11 @@ func (c *Case) applyDispatch(e Entry, body event.Body) {
 			}
 		})
 	case *event.DispatchProgressed:
-		c.withOrder(b.Order, func(o *Order) { t := b.Tally; o.Tally = &t })
+		c.withOrder(b.Order, func(o *Order) { t := b.Tally; o.Tally, o.QuietOverridden = &t, b.QuietOverridden })
 	case *event.DispatchCompleted:
 		c.withOrder(b.Order, func(o *Order) {
 			t := b.Tally
-			o.Tally, o.EndedAt = &t, e.At
+			o.Tally, o.QuietOverridden, o.EndedAt = &t, b.QuietOverridden, e.At
 			if !o.Stopped {
 				o.State = OrderCompleted
 			}

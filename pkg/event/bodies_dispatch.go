@@ -72,12 +72,26 @@ type Tally struct {
 type DispatchProgressed struct {
 	Order string `json:"order"`
 	Tally Tally  `json:"tally"`
+	// QuietOverridden says that people were written to in their quiet hours; absent if nobody was.
+	QuietOverridden *QuietOverride `json:"quiet_overridden,omitempty"`
 }
 
 // DispatchCompleted says that nobody is pending any more.
 type DispatchCompleted struct {
 	Order string `json:"order"`
 	Tally Tally  `json:"tally"`
+	// QuietOverridden says that people were written to in their quiet hours; absent if nobody was.
+	QuietOverridden *QuietOverride `json:"quiet_overridden,omitempty"`
+}
+
+// QuietOverride says for whose sake people were written to in the night: a duty
+// to tell them would have been missed by the morning.
+type QuietOverride struct {
+	// People are all whom it concerned up to now.
+	People int64 `json:"people"`
+	// Duty is the id of the duty that was due first.
+	Duty string    `json:"duty"`
+	Due  time.Time `json:"due"`
 }
 
 // DispatchBlocked says that the sending cannot go on by itself and why.

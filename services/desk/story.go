@@ -120,16 +120,24 @@ func describeDispatch(body event.Body) string {
 	case *event.DispatchPlanned:
 		return fmt.Sprintf("Sending planned for %s people; %s cannot be reached.", Number(b.People), Number(b.Unreachable))
 	case *event.DispatchProgressed:
-		return fmt.Sprintf("Progress: %s of %s people told.", Number(b.Tally.Told), Number(b.Tally.People))
+		return fmt.Sprintf("Progress: %s of %s people told.", Number(b.Tally.Told), Number(b.Tally.People)) + nightWords(b.QuietOverridden)
 	case *event.DispatchCompleted:
 		return fmt.Sprintf("Sending completed: %s of %s people told, %s in doubt, %s unreachable.",
-			Number(b.Tally.Told), Number(b.Tally.People), Number(b.Tally.InDoubt), Number(b.Tally.Unreachable))
+			Number(b.Tally.Told), Number(b.Tally.People), Number(b.Tally.InDoubt), Number(b.Tally.Unreachable)) + nightWords(b.QuietOverridden)
 	case *event.DispatchBlocked:
 		return fmt.Sprintf("Sending cannot go on by itself: %s", b.Detail)
 	case *event.ApprovalRefused:
 		return fmt.Sprintf("The sender refused the order: %s", b.Detail)
 	}
 	return ""
+}
+
+// nightWords says why people were written to in their quiet hours, if any were.
+func nightWords(q *event.QuietOverride) string {
+	if q == nil {
+		return ""
+	}
+	return fmt.Sprintf(" %s people were written to in their quiet hours, because duty %s is due on %s.", Number(q.People), q.Duty, instant(q.Due))
 }
 
 func dueWords(due *time.Time) string {

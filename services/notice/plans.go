@@ -58,14 +58,18 @@ type plan struct {
 	lastAt    int64
 	trace     string
 	madeAt    int64
+	// nightDuty and nightDue (unix milliseconds) are the duty for whose sake quiet
+	// hours were overridden last.
+	nightDuty string
+	nightDue  int64
 }
 
-const planColumns = `id, campaign, org, case_id, order_id, revision, state, halt, next_place, people, token, lease_till, worker, reason, detail, granted, carried, first_at, last_at, trace, made_at`
+const planColumns = `id, campaign, org, case_id, order_id, revision, state, halt, next_place, people, token, lease_till, worker, reason, detail, granted, carried, first_at, last_at, trace, made_at, night_duty, night_due`
 
 func scanPlan(row interface{ Scan(...any) error }) (*plan, error) {
 	var p plan
 	err := row.Scan(&p.id, &p.campaign, &p.org, &p.caseID, &p.order, &p.revision, &p.state, &p.halt, &p.nextPlace, &p.people,
-		&p.token, &p.leaseTill, &p.worker, &p.reason, &p.detail, &p.granted, &p.carried, &p.firstAt, &p.lastAt, &p.trace, &p.madeAt)
+		&p.token, &p.leaseTill, &p.worker, &p.reason, &p.detail, &p.granted, &p.carried, &p.firstAt, &p.lastAt, &p.trace, &p.madeAt, &p.nightDuty, &p.nightDue)
 	return &p, err
 }
 

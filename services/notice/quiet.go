@@ -2,6 +2,7 @@ package notice
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,18 +52,47 @@ func (k *content) awake(rows []message, now time.Time) (may []message, next time
 	return may, next
 }
 
-// sayOverridden logs how many people are told in their night, and why; the
-// ledger counts them under the same reason.
-func (w *worker) sayOverridden(ctx context.Context, may []message) {
+// sayOverridden notes how many people are told in their night, and for which
+// duty: the ledger counts them under the same reason, and the journal says both.
+func (w *worker) sayOverridden(ctx context.Context, k *content, may []message) error {
 	n := 0
 	for i := range may {
 		if may[i].reason == ReasonQuietOverridden {
 			n++
 		}
 	}
-	if n > 0 {
-		w.s.log.WarnContext(ctx, "quiet hours are overridden: the duty to tell people would be missed", "org", w.p.org, "case", w.p.caseID, "order", w.p.order, "people", n)
+	if n == 0 {
+		return nil
 	}
+	d := dutyToPeople(k.c)
+	w.s.log.WarnContext(ctx, "quiet hours are overridden: the duty to tell people would be missed",
+		"org", w.p.org, "case", w.p.caseID, "order", w.p.order, "people", n, "duty", d.ID, "due", *d.Due)
+	due := d.Due.UnixMilli()
+	if w.p.nightDuty == d.ID && w.p.nightDue == due {
+		return nil
+	}
+	if _, err := w.s.store.db.ExecContext(ctx, `UPDATE plan SET night_duty=$2, night_due=$3 WHERE id=$1`, w.p.id, d.ID, due); err != nil {
+		return fmt.Errorf("note why quiet hours of plan %d are overridden: %w", w.p.id, err)
+	}
+	w.p.nightDuty, w.p.nightDue = d.ID, due
+	return nil
+}
+
+// overridden returns how many people of a plan's campaign were written to in
+// their quiet hours, and for which duty, or nil.
+func (s *store) overridden(ctx context.Context, p *plan) (*event.QuietOverride, error) {
+	if p.nightDuty == "" {
+		return nil, nil
+	}
+	q := &event.QuietOverride{Duty: p.nightDuty, Due: time.UnixMilli(p.nightDue).UTC()}
+	err := s.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(n),0) FROM moved WHERE campaign=$1 AND reason=$2`, p.campaign, ReasonQuietOverridden).Scan(&q.People)
+	if err != nil {
+		return nil, fmt.Errorf("count messages in quiet hours: %w", err)
+	}
+	if q.People == 0 { // noted, and not sent yet
+		return nil, nil
+	}
+	return q, nil
 }
 
 // earliestStart is when a planned text message may leave because of quiet
@@ -85,13 +115,24 @@ func (s *Service) earliestStart(ctx context.Context, cam *campaign, place int64)
 }
 
 // dueToPeople is the first due instant of an open duty to tell people, or nil.
-func dueToPeople(c *casefile.Case) (due *time.Time) {
+func dueToPeople(c *casefile.Case) *time.Time {
+	if d := dutyToPeople(c); d != nil {
+		return d.Due
+	}
+	return nil
+}
+
+// dutyToPeople is the open duty to tell people that is due first, or nil.
+func dutyToPeople(c *casefile.Case) (first *casefile.Duty) {
 	for _, d := range c.Duties {
-		if d.ToKind == "people" && d.Due != nil && d.Effect != event.EffectInformation && (d.State == casefile.DutyOpen || d.State == casefile.DutyMissed) && (due == nil || d.Due.Before(*due)) {
-			due = d.Due
+		if d.ToKind != "people" || d.Due == nil || d.Effect == event.EffectInformation || d.State != casefile.DutyOpen && d.State != casefile.DutyMissed {
+			continue
+		}
+		if first == nil || d.Due.Before(*first.Due) || d.Due.Equal(*first.Due) && d.ID < first.ID {
+			first = d
 		}
 	}
-	return due
+	return first
 }
 
 // quietEnd is the first instant from now on that is quiet in none of the zones.

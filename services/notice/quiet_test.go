@@ -143,6 +143,14 @@ func TestADeadlineInTheNightIsKeptAndTheReasonRecorded(t *testing.T) {
 	if tally := r.completed(30 * time.Second); tally.Told != 3 {
 		t.Fatalf("tally = %+v, want 3 told", tally)
 	}
+	c, err := r.desk.Load(t.Context(), testOrg, testCase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := c.Orders[0].QuietOverridden
+	if q == nil || q.People != 3 || q.Duty != "d1" || !q.Due.Equal(c.Duties["d1"].Due.Truncate(time.Millisecond)) {
+		t.Errorf("the journal says %+v of quiet hours, want 3 people for duty d1, due %v", q, c.Duties["d1"].Due)
+	}
 	a, err := s.answerProgress(t.Context(), event.ProgressQuestion{Org: testOrg, Case: testCase})
 	if err != nil || len(a.Orders) != 1 {
 		t.Fatalf("progress = %+v, %v", a, err)

@@ -300,7 +300,7 @@ func TestWhatIsSaidOfARecalledRequestDoesNotCountUnlessItWasDelivered(t *testing
 			t.Fatalf("after the recall the message is %v, want planned", got)
 		}
 		hear(carrier.Processed, Planned)
-		hear(carrier.Unknown, Planned) // the event by which SendGrid says that it was dropped
+		hear(carrier.Unknown, Planned)                                                          // the event by which SendGrid says that it was dropped
 		if _, err := s.store.write(t.Context(), p.campaign, time.Now(), func(l *ledger) error { // the worker lives and has its answer
 			return s.outcome(l, p, &run{attempt: *a, answers: []carrier.Answer{{Class: carrier.Accepted, Status: 202}}, letters: make([]letter, 1)})
 		}); err != nil {

@@ -22,6 +22,8 @@ type view struct {
 	// waited for. settles is when the wait ends.
 	settled bool
 	settles time.Time
+	// night says that quiet hours were overridden, and for which duty; nil if they were not.
+	night *event.QuietOverride
 	// tell is whether it is time to report progress.
 	tell bool
 }
@@ -122,12 +124,12 @@ func judgeTally(o *casefile.Order, v view) []event.Body {
 		if o.State == casefile.OrderCompleted && !v.tell || o.Stopped && !o.EndedAt.IsZero() && o.Tally != nil && sameTally(*o.Tally, v.tally) {
 			return nil
 		}
-		return []event.Body{event.DispatchCompleted{Order: o.Order, Tally: v.tally}}
+		return []event.Body{event.DispatchCompleted{Order: o.Order, Tally: v.tally, QuietOverridden: v.night}}
 	}
 	if !v.tell || o.Tally != nil && sameTally(*o.Tally, v.tally) {
 		return nil
 	}
-	return []event.Body{event.DispatchProgressed{Order: o.Order, Tally: v.tally}}
+	return []event.Body{event.DispatchProgressed{Order: o.Order, Tally: v.tally, QuietOverridden: v.night}}
 }
 
 // complete reports whether an order has nothing left to do: held doubts wait
@@ -207,6 +209,9 @@ func (s *Service) view(ctx context.Context, c *casefile.Case, o *casefile.Order,
 		return v, err
 	}
 	s.assertAddsUp(ctx, v.plan, v.tally)
+	if v.night, err = s.store.overridden(ctx, v.plan); err != nil {
+		return v, err
+	}
 	v.settles = time.UnixMilli(v.plan.lastAt).Add(s.cfg.SettleFor)
 	if s.policy(c.Org) == organisation.Cancel {
 		v.settles = v.settles.Add(s.cfg.Doubt.Ahead) // receipts come only after that

@@ -147,7 +147,9 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 		if len(may) == 0 {
 			return min(next.Sub(now), quietLook), nil
 		}
-		w.sayOverridden(ctx, may)
+		if err := w.sayOverridden(ctx, k, may); err != nil {
+			return 0, err
+		}
 		rows = may
 	}
 	if w.account, rows, err = s.route(ctx, w.c.channel, rows); err != nil {

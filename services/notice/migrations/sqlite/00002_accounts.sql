@@ -21,7 +21,13 @@ CREATE TABLE account (
 INSERT INTO account (name, ok_at, bad_at, bad, good) SELECT CASE id WHEN 1 THEN 'sendgrid' ELSE 'twilio' END, ok_at, bad_at, bad, good FROM provider WHERE id IN (1, 2);
 DROP TABLE provider;
 
+-- The duty for whose sake quiet hours were overridden last.
+ALTER TABLE plan ADD COLUMN night_duty TEXT NOT NULL DEFAULT '';
+ALTER TABLE plan ADD COLUMN night_due BIGINT NOT NULL DEFAULT 0; -- unix milliseconds
+
 -- +goose Down
+ALTER TABLE plan DROP COLUMN night_due;
+ALTER TABLE plan DROP COLUMN night_duty;
 CREATE TABLE provider (
   id      SMALLINT PRIMARY KEY,
   ok_at   BIGINT NOT NULL DEFAULT 0,
