@@ -100,11 +100,12 @@ func (s *Service) announce(ctx context.Context) {
 	}
 }
 
-// outstanding is how many announced chunks may wait for a worker.
-const outstanding = 64
+// outstanding is how many announced chunks may wait for a worker: enough for
+// those of a moment, and so few that a more pressing case is not kept waiting.
+const outstanding = 16
 
 func (s *Service) announceDue(ctx context.Context) error {
-	chunks, err := s.store.dueChunks(ctx, s.cfg.Now(), 30*time.Second, outstanding)
+	chunks, err := s.store.dueChunks(ctx, s.cfg.Now(), s.cfg.Lease, s.cfg.Doubt.Guard, outstanding)
 	if err != nil {
 		return err
 	}

@@ -270,7 +270,7 @@ func openChunks(w *ledger, planID int64, page int, rows []message, canary time.D
 	}
 	for ch, people := range byChannel {
 		if ch != SMS {
-			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + wholePage, first: first, last: last}, due); err != nil {
+			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + wholePage, first: first, last: last, harm: harmOf(rows, ch)}, due); err != nil {
 				return err
 			}
 			continue
@@ -279,7 +279,7 @@ func openChunks(w *ledger, planID int64, page int, rows []message, canary time.D
 		n := (len(people) + slicesOfPage - 1) / slicesOfPage
 		for i := 0; i*n < len(people); i++ {
 			part := people[i*n : min((i+1)*n, len(people))]
-			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + i, first: part[0], last: part[len(part)-1]}, due); err != nil {
+			if err := w.open(chunk{plan: planID, channel: ch, no: page*10 + i, first: part[0], last: part[len(part)-1], harm: harmOf(rows, ch)}, due); err != nil {
 				return err
 			}
 		}

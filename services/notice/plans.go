@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"tocsin.dev/pkg/event"
@@ -62,14 +63,15 @@ type plan struct {
 	// hours were overridden last.
 	nightDuty string
 	nightDue  int64
+	due       int64 // when people must be told, unix milliseconds; 0: not known
 }
 
-const planColumns = `id, campaign, org, case_id, order_id, revision, state, halt, next_place, people, token, lease_till, worker, reason, detail, granted, carried, first_at, last_at, trace, made_at, night_duty, night_due`
+const planColumns = `id, campaign, org, case_id, order_id, revision, state, halt, next_place, people, token, lease_till, worker, reason, detail, granted, carried, first_at, last_at, trace, made_at, night_duty, night_due, due`
 
 func scanPlan(row interface{ Scan(...any) error }) (*plan, error) {
 	var p plan
 	err := row.Scan(&p.id, &p.campaign, &p.org, &p.caseID, &p.order, &p.revision, &p.state, &p.halt, &p.nextPlace, &p.people,
-		&p.token, &p.leaseTill, &p.worker, &p.reason, &p.detail, &p.granted, &p.carried, &p.firstAt, &p.lastAt, &p.trace, &p.madeAt, &p.nightDuty, &p.nightDue)
+		&p.token, &p.leaseTill, &p.worker, &p.reason, &p.detail, &p.granted, &p.carried, &p.firstAt, &p.lastAt, &p.trace, &p.madeAt, &p.nightDuty, &p.nightDue, &p.due)
 	return &p, err
 }
 
@@ -245,13 +247,14 @@ type chunk struct {
 	first, last person.Number
 	token       int64
 	gen         int
+	harm        int // decides about its wave
 }
 
 // open makes or reopens the chunk of a plan on a channel.
 func (l *ledger) open(c chunk, due int64) error {
-	_, err := l.tx.ExecContext(l.ctx, `INSERT INTO chunk (plan, channel, no, first, last, open, due_at) VALUES ($1,$2,$3,$4,$5,1,$6)
+	_, err := l.tx.ExecContext(l.ctx, `INSERT INTO chunk (plan, channel, no, first, last, harm, open, due_at) VALUES ($1,$2,$3,$4,$5,$7,1,$6)
 		ON CONFLICT (plan, channel, no) DO UPDATE SET open=1, due_at=CASE WHEN chunk.open=1 AND chunk.due_at<excluded.due_at THEN chunk.due_at ELSE excluded.due_at END`,
-		c.plan, c.channel, c.no, c.first, c.last, due)
+		c.plan, c.channel, c.no, c.first, c.last, due, c.harm)
 	if err != nil {
 		return fmt.Errorf("open chunk: %w", err)
 	}
@@ -259,13 +262,14 @@ func (l *ledger) open(c chunk, due int64) error {
 }
 
 // claim takes a chunk for a while under a new fencing token, or returns nil if
-// it is closed, not due, or in another's hands.
+// it is closed, not due, or in another's hands. Its ticket is used up by that:
+// should the lease run out, the chunk is announced anew at once.
 func (s *store) claim(ctx context.Context, plan int64, ch Channel, no int, worker string, now time.Time, lease time.Duration) (*chunk, error) {
 	ms := now.UnixMilli()
 	var c *chunk
 	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
 		c = &chunk{plan: plan, channel: ch, no: no}
-		err := tx.QueryRowContext(ctx, `UPDATE chunk SET token=token+1, worker=$4, lease_till=$5
+		err := tx.QueryRowContext(ctx, `UPDATE chunk SET token=token+1, worker=$4, lease_till=$5, ticket_at=0
 			WHERE plan=$1 AND channel=$2 AND no=$3 AND open=1 AND due_at<=$6 AND lease_till<$6 RETURNING first, last, token, gen`,
 			plan, ch, no, worker, ms+lease.Milliseconds(), ms).Scan(&c.first, &c.last, &c.token, &c.gen)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -315,9 +319,10 @@ func (s *store) release(ctx context.Context, campaign int64, c *chunk, due time.
 }
 
 // dueChunks marks open chunks that nobody works on as announced and returns
-// them, as many as keep at most most announced and waiting. A chunk announced
-// longer than again ago is announced anew.
-func (s *store) dueChunks(ctx context.Context, now time.Time, again time.Duration, most int) ([]chunk, error) {
+// them, the most pressing first (wave.go), as many as keep at most most
+// announced and waiting. A chunk announced longer than again ago is announced
+// anew. Cases that are due within guard go before all others.
+func (s *store) dueChunks(ctx context.Context, now time.Time, again, guard time.Duration, most int) ([]chunk, error) {
 	ms := now.UnixMilli()
 	// Looking takes no lock: most looks find nothing.
 	const due = ` FROM chunk c JOIN plan p ON p.id=c.plan WHERE c.open=1 AND c.due_at<=$1 AND c.lease_till<$1 AND p.state=$2 AND p.halt=0`
@@ -333,8 +338,9 @@ func (s *store) dueChunks(ctx context.Context, now time.Time, again time.Duratio
 	var all []chunk
 	err = s.db.Tx(ctx, func(tx *sql.Tx) error {
 		all = nil
-		rows, err := tx.QueryContext(ctx, `SELECT c.plan, c.channel, c.no, c.first, c.last, c.gen`+due+` AND c.ticket_at<$3 ORDER BY c.due_at, c.plan, c.no LIMIT $4`,
-			ms, planSending, ms-again.Milliseconds(), most-waiting)
+		rows, err := tx.QueryContext(ctx, `SELECT c.plan, c.channel, c.no, c.first, c.last, c.gen`+due+` AND c.ticket_at<$3
+			ORDER BY CASE WHEN p.due>0 AND p.due<$5 THEN p.due ELSE $6 END, c.harm DESC, CASE WHEN p.due>0 THEN p.due ELSE $6 END, c.due_at, c.plan, c.no LIMIT $4`,
+			ms, planSending, ms-again.Milliseconds(), most-waiting, ms+guard.Milliseconds(), int64(math.MaxInt64))
 		if err != nil {
 			return err
 		}
@@ -380,7 +386,7 @@ func (s *store) freeLeases(ctx context.Context, worker string) error {
 // chunkOf finds the chunk of a plan that a person belongs to, on any channel.
 func chunkOf(ctx context.Context, q querier, plan int64, who person.Number) (c chunk, ok bool, err error) {
 	c.plan = plan
-	err = q.QueryRowContext(ctx, `SELECT no, first, last FROM chunk WHERE plan=$1 AND first<=$2 AND last>=$2 LIMIT 1`, plan, who).Scan(&c.no, &c.first, &c.last)
+	err = q.QueryRowContext(ctx, `SELECT no, first, last, harm FROM chunk WHERE plan=$1 AND first<=$2 AND last>=$2 LIMIT 1`, plan, who).Scan(&c.no, &c.first, &c.last, &c.harm)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, false, nil
 	}

@@ -202,6 +202,9 @@ func (s *Service) view(ctx context.Context, c *casefile.Case, o *casefile.Order,
 		}
 		return v, err
 	}
+	if err := s.keepDue(ctx, v.plan, c); err != nil {
+		return v, err
+	}
 	if v.plan.state == planListing || v.plan.state == planReplaced {
 		return v, nil
 	}

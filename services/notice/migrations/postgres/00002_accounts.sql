@@ -25,7 +25,13 @@ DROP TABLE provider;
 ALTER TABLE plan ADD COLUMN night_duty TEXT NOT NULL DEFAULT '';
 ALTER TABLE plan ADD COLUMN night_due BIGINT NOT NULL DEFAULT 0; -- unix milliseconds
 
+-- In which wave a chunk goes: the mean harm to its people, and by when they must be told.
+ALTER TABLE chunk ADD COLUMN harm INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE plan ADD COLUMN due BIGINT NOT NULL DEFAULT 0; -- unix milliseconds; 0: not known
+
 -- +goose Down
+ALTER TABLE plan DROP COLUMN due;
+ALTER TABLE chunk DROP COLUMN harm;
 ALTER TABLE plan DROP COLUMN night_due;
 ALTER TABLE plan DROP COLUMN night_duty;
 CREATE TABLE provider (
