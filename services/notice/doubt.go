@@ -21,6 +21,9 @@ func (s *Service) settleDoubts(ctx context.Context) {
 	defer tick.Stop()
 	swept := s.cfg.Now()
 	for {
+		if err := s.recoverAbandoned(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "abandoned requests could not be read; will try again", "error", err)
+		}
 		if err := s.settleSome(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "settling doubts failed; will try again", "error", err)
 		}
@@ -101,17 +104,24 @@ func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) 
 		return time.Time{}, err
 	}
 	doubtful, held, proven := s.weigh(a, rows)
-	if len(doubtful) > 0 && proven {
-		return time.Time{}, s.believe(ctx, a, doubtful)
-	}
-	if len(doubtful) == 0 {
-		if held > 0 {
-			return s.cfg.Now().Add(s.cfg.Doubt.Quiet), nil
-		}
+	switch {
+	case len(doubtful)+len(held) == 0:
 		return time.Time{}, s.closeDoubt(ctx, a)
+	case proven:
+		return time.Time{}, s.believe(ctx, a, append(doubtful, held...))
 	}
 	now := s.cfg.Now()
 	age := now.Sub(a.at)
+	if len(doubtful) == 0 { // a person decides, unless evidence comes first
+		asked, err := s.lookUp(ctx, a, held)
+		if err != nil && !errors.Is(err, errLookUp) {
+			return time.Time{}, err
+		}
+		if asked.found > 0 {
+			return now, nil
+		}
+		return now.Add(max(s.cfg.Doubt.Quiet, age/4)), nil
+	}
 	quiet := a.at.Add(s.cfg.Doubt.Quiet)
 	at, recallable := s.recallable(a, now)
 	if recallable {
@@ -142,7 +152,7 @@ func (s *Service) settleOne(ctx context.Context, a *attempt) (time.Time, error) 
 // weigh sorts the messages of a request. proven is whether another message of
 // the same email request is known to have been accepted: SendGrid takes a
 // request whole or not at all.
-func (s *Service) weigh(a *attempt, rows []message) (doubtful []message, held int, proven bool) {
+func (s *Service) weigh(a *attempt, rows []message) (doubtful, held []message, proven bool) {
 	for _, m := range rows {
 		if m.attempt != a.id {
 			continue
@@ -151,7 +161,7 @@ func (s *Service) weigh(a *attempt, rows []message) (doubtful []message, held in
 		case InDoubt:
 			doubtful = append(doubtful, m)
 		case Held:
-			held++
+			held = append(held, m)
 		case Accepted, Deferred, Delivered, Failed, Silent:
 			proven = proven || a.channel == Email
 		}
@@ -170,8 +180,10 @@ func numbersOf(rows []message) []person.Number {
 // believe accepts the rest of a request of which a part is proven.
 func (s *Service) believe(ctx context.Context, a *attempt, doubtful []message) error {
 	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error {
-		if _, err := l.move(a.channel, numbersOf(doubtful), InDoubt, Accepted, ReasonSameRequest, set{onAttempt: a.id}); err != nil {
-			return err
+		for _, from := range []State{InDoubt, Held} {
+			if _, err := l.move(a.channel, numbersOf(doubtful), from, Accepted, ReasonSameRequest, set{onAttempt: a.id}); err != nil {
+				return err
+			}
 		}
 		return l.close(a, attemptSettled, 0)
 	})
@@ -255,8 +267,9 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	if len(facts) == 0 {
 		return out, nil
 	}
-	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.receive(facts) })
+	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.receive(facts, ReasonLookUp) })
 	s.meters.changes(ctx, counts)
+	s.provenBy(ctx, by, counts)
 	out.found = len(facts)
 	return out, err
 }

@@ -2,6 +2,7 @@ package notice
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/pkg/sqldb/sqldbtest"
 	"tocsin.dev/services/sandbox"
@@ -84,19 +86,37 @@ func TestWithoutTheWriteAheadPeopleAreWrittenTwice(t *testing.T) {
 	}
 }
 
+// One of three replicas dies in the middle of its chunks, and they are in other
+// hands as soon as its lease is over.
 func TestAReplicaThatDiesIsReplacedWithinSeconds(t *testing.T) {
-	r := newRig(t, testPeople(4000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 4000} })
-	r.prepare()
-	first, stop := r.start("one")
-	r.approveAndOrder("email")
-	r.await("the plan", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Planned != nil })
-	first.dead.Store(true)
-	stop()
-	r.start("two")
-	tally := r.completed(60 * time.Second)
-	if sum := r.box.Summary("", 10); sum.ToldOnce != 4000 || sum.ToldTwice != 0 || tally.Told != 4000 {
-		t.Errorf("told once %d, twice %d, tally %+v; want 4000, 0", sum.ToldOnce, sum.ToldTwice, tally)
-	}
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(12000), func(c *Config) {
+			c.Rates, c.Workers = map[string]float64{"sendgrid": 3000}, 1
+		})
+		r.prepare()
+		r.start("one")
+		r.start("three")
+		second, stop := r.start("two")
+		holds := func() (n int) {
+			if err := db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM chunk WHERE worker='two' AND open=1 AND lease_till>0`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		r.approveAndOrder("email")
+		eventually(t, "that the second replica works", 30*time.Second, func() bool { return holds() > 0 })
+		second.dead.Store(true)
+		died := time.Now()
+		stop()
+		eventually(t, "that others take its work over", 30*time.Second, func() bool { return holds() == 0 })
+		if d := time.Since(died); d > second.cfg.Lease+3*time.Second {
+			t.Errorf("its work was in other hands after %v, want a lease of %v and moments", d, second.cfg.Lease)
+		}
+		tally := r.completed(90 * time.Second)
+		if sum := r.box.Summary("", 10); sum.ToldOnce != 12000 || sum.ToldTwice != 0 || tally.Told != 12000 {
+			t.Errorf("told once %d, twice %d, tally %+v; want 12000, 0", sum.ToldOnce, sum.ToldTwice, tally)
+		}
+	})
 }
 
 func TestReplicasShareTheWork(t *testing.T) {
@@ -133,41 +153,81 @@ func TestTheStormLeavesNobodyOutAndNobodyTwice(t *testing.T) {
 }
 
 func TestPauseResumeAndStopKeepTheCount(t *testing.T) {
-	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		r := newRigOn(t, db, testPeople(6000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 2000}; c.Workers = 1 })
-		r.start("one")
-		r.prepare()
-		r.approveAndOrder("email")
-		r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally != nil && c.Orders[0].Tally.Told > 0 })
-		paused := time.Now()
-		r.say("dora", event.DispatchPaused{Order: "o1", Reason: "look"})
-		var last int
-		quiet := time.Now()
-		for time.Since(quiet) < 1500*time.Millisecond {
-			if n := r.box.Summary("", 1).AcceptedTotal; n != last {
-				last, quiet = n, time.Now()
-			}
-			<-time.After(10 * time.Millisecond)
-			if time.Since(paused) > 20*time.Second {
-				t.Fatal("the sending went on after the pause")
-			}
+	for _, ch := range []string{"email", "sms"} {
+		sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) { pausedAndStopped(t, db, ch) })
+	}
+}
+
+func pausedAndStopped(t *testing.T, db *sqldb.DB, ch string) {
+	r := newRigOn(t, db, testPeople(6000), func(c *Config) { c.Rates = map[string]float64{"sendgrid": 2000, "twilio": 1000}; c.Workers = 1 })
+	r.start("one")
+	r.prepare()
+	r.approveAndOrder(ch)
+	r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally != nil && c.Orders[0].Tally.Told > 0 })
+	paused := time.Now()
+	r.say("dora", event.DispatchPaused{Order: "o1", Reason: "look"})
+	var last int
+	quiet := time.Now()
+	for time.Since(quiet) < 1500*time.Millisecond {
+		if n := r.box.Summary("", 1).AcceptedTotal; n != last {
+			last, quiet = n, time.Now()
 		}
-		if d := quiet.Sub(paused); d > 2*time.Second {
-			t.Errorf("messages left for %v after the pause, want at most 2 s", d)
+		<-time.After(10 * time.Millisecond)
+		if time.Since(paused) > 20*time.Second {
+			t.Fatal("the sending went on after the pause")
 		}
-		if last == 6000 {
-			t.Fatal("everything had left before the pause")
-		}
-		r.say("dora", event.DispatchResumed{Order: "o1"})
-		r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally.Told > int64(last) })
-		r.say("dora", event.DispatchStopped{Order: "o1", Reason: "enough"})
-		c := r.await("the end", 30*time.Second, func(c *casefile.Case) bool {
-			ta := c.Orders[0].Tally
-			return ta.Excluded > 0 && ta.Pending == 0
-		})
+	}
+	d := quiet.Sub(paused)
+	if t.Logf("messages left for %v after the pause", d); d > 2*time.Second {
+		t.Errorf("messages left for %v after the pause, want at most 2 s", d)
+	}
+	if last == 6000 {
+		t.Fatal("everything had left before the pause")
+	}
+	r.say("dora", event.DispatchResumed{Order: "o1"})
+	r.await("progress", 30*time.Second, func(c *casefile.Case) bool { return c.Orders[0].Tally.Told > int64(last) })
+	stopped := time.Now()
+	r.say("dora", event.DispatchStopped{Order: "o1", Reason: "enough"})
+	c := r.await("the end", 30*time.Second, func(c *casefile.Case) bool {
 		ta := c.Orders[0].Tally
-		if ta.People != 6000 || ta.Told+ta.Excluded != 6000 || int64(r.box.Summary("", 1).AcceptedTotal) != ta.Told {
-			t.Errorf("tally = %+v with %d accepted, want 6000 people told or stopped", ta, r.box.Summary("", 1).AcceptedTotal)
+		return ta.Excluded > 0 && ta.Pending == 0
+	})
+	d = time.Since(stopped)
+	if t.Logf("nobody was pending %v after the stop", d); d > 2*time.Second {
+		t.Errorf("the stop took %v, want at most 2 s", d)
+	}
+	ta := c.Orders[0].Tally
+	if ta.People != 6000 || ta.Told+ta.Excluded != 6000 || int64(r.box.Summary("", 1).AcceptedTotal) != ta.Told {
+		t.Errorf("tally = %+v with %d accepted, want 6000 people told or stopped", ta, r.box.Summary("", 1).AcceptedTotal)
+	}
+}
+
+// Whatever becomes of the worker, its chunk and its order: a request without a
+// recorded outcome is in doubt, and not forgotten.
+func TestARequestThatNobodyAnswersForIsInDoubt(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r := newRigOn(t, db, testPeople(1), nil)
+		s, stop := r.start("one")
+		stop()
+		for i, end := range []planState{planSending, planStopped, planRefused, planReplaced} {
+			l := &life{t: t, s: s, id: fmt.Sprintf("2026-%03d", i+1), ladder: makeLadder([]Channel{Email}), who: 5, peer: 8}
+			l.reach(Submitted)
+			l.must(s.store.setPlan(t.Context(), l.p.id, end, "", ""))
+			at := func() State {
+				rows, err := onChannel(t.Context(), db, l.p.campaign, Email, []person.Number{5})
+				l.must(err)
+				return rows[0].state
+			}
+			l.must(s.recoverAbandoned(t.Context()))
+			if got := at(); got != Submitted {
+				t.Errorf("a request under way is %v", got)
+			}
+			_, err := db.ExecContext(t.Context(), `UPDATE attempt SET at=at-3600000 WHERE id=$1`, l.a.id)
+			l.must(err)
+			l.must(s.recoverAbandoned(t.Context()))
+			if got := at(); got != InDoubt {
+				t.Errorf("an abandoned request of an order in state %d is %v, want in doubt", end, got)
+			}
 		}
 	})
 }

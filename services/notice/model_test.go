@@ -171,7 +171,7 @@ func (m *model) receipt() {
 	at := time.Unix(1_700_000_000+rapid.Int64Range(0, 50).Draw(m.t, "provider clock"), 0)
 	f := fact{Receipt: carrier.Receipt{Attempt: a.id, Pos: pos, Meaning: meaning, At: at}, channel: a.channel, person: a.people[pos]}
 	for range rapid.IntRange(1, 3).Draw(m.t, "times") {
-		m.write(func(l *ledger) error { return l.receive([]fact{f}) })
+		m.write(func(l *ledger) error { return l.receive([]fact{f}, ReasonReceipt) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"fmt"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -172,7 +173,7 @@ func (r *rig) openDuty(due time.Time) {
 		r.t.Fatal(err)
 	}
 	e, err := event.New(event.NewID(), time.Now(), testOrg, testCase, event.Service(event.Deadline),
-		event.DutyOpened{Duty: event.Duty{ID: "d1", Rule: "r", Version: "1", Status: "applies", Hardness: "hard", Title: "Tell people", To: "People", ToKind: "people", Citation: "Art. 34", Due: &due}})
+		event.DutyOpened{Duty: event.Duty{ID: fmt.Sprintf("d%d", len(c.Duties)+1), Rule: "r", Version: "1", Status: "applies", Hardness: "hard", Title: "Tell people", To: "People", ToKind: "people", Citation: "Art. 34", Due: &due}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

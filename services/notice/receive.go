@@ -145,7 +145,7 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 		}
 		for campaign, facts := range byCampaign {
 			l := newLedger(ctx, tx, campaign, s.store.shard, now)
-			if err := l.receive(facts); err != nil {
+			if err := l.receive(facts, ReasonReceipt); err != nil {
 				return err
 			}
 			if err := l.settle(); err != nil {
@@ -160,8 +160,26 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 	}
 	for _, c := range counted {
 		s.meters.changes(ctx, c)
+		for _, d := range all {
+			s.provenBy(ctx, d.from, c)
+		}
 	}
 	return nil
+}
+
+// provenBy notes that an account took requests whose answers were lost: it is
+// at work, however silent it seemed.
+func (s *Service) provenBy(ctx context.Context, by *account, counts map[change]int64) {
+	if by.unanswered.Load() == 0 {
+		return
+	}
+	for c := range counts {
+		if c.channel == by.channel && c.was == InDoubt {
+			by.unanswered.Store(0)
+			s.providerWorks(ctx, by)
+			return
+		}
+	}
 }
 
 // keepRaw stores bodies as they came, those of one account sealed together,
@@ -221,21 +239,21 @@ type fact struct {
 }
 
 // receive applies facts to the messages of one campaign: each at most once,
-// in whatever order they come.
-func (l *ledger) receive(facts []fact) error {
+// in whatever order they come, from receipts or from a look-up.
+func (l *ledger) receive(facts []fact, why Reason) error {
 	byChannel := map[Channel][]fact{}
 	for _, f := range facts {
 		byChannel[f.channel] = append(byChannel[f.channel], f)
 	}
 	for ch, some := range byChannel {
-		if err := l.receiveOn(ch, some); err != nil {
+		if err := l.receiveOn(ch, some, why); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *ledger) receiveOn(ch Channel, facts []fact) error {
+func (l *ledger) receiveOn(ch Channel, facts []fact, why Reason) error {
 	numbers := make([]person.Number, 0, len(facts))
 	for _, f := range facts {
 		numbers = append(numbers, f.person)
@@ -264,7 +282,7 @@ func (l *ledger) receiveOn(ch Channel, facts []fact) error {
 			}
 		}
 	}
-	return l.applyLearned(ch, rows, now)
+	return l.applyLearned(ch, rows, now, why)
 }
 
 // standing leaves out what is said of recalled requests: SendGrid has worked on
@@ -343,7 +361,7 @@ func note(m *message, to State, r carrier.Receipt, at int64) {
 }
 
 // applyLearned writes what has changed, in as few statements as there are kinds of change.
-func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*message) error {
+func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*message, why Reason) error {
 	type kind struct {
 		from, to      State
 		meaning, code int
@@ -365,8 +383,8 @@ func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*
 			risen = append(risen, *m)
 			continue
 		}
-		if !Permitted(was[i].state, m.state, ReasonReceipt) {
-			continue // a receipt that comes too late to mean anything, such as for a stopped message
+		if !Permitted(was[i].state, m.state, why) {
+			continue // what comes too late to mean anything, such as for a stopped message
 		}
 		k := kind{was[i].state, m.state, m.meaning, m.code, m.toldAt, m.flags &^ was[i].flags}
 		groups[k] = append(groups[k], m.person)
@@ -375,7 +393,7 @@ func (l *ledger) applyLearned(ch Channel, was []message, now map[person.Number]*
 		}
 	}
 	for k, people := range groups {
-		if _, err := l.move(ch, people, k.from, k.to, ReasonReceipt, set{receipt: true, meaning: k.meaning, code: k.code, toldAt: k.toldAt, flags: k.flags}); err != nil {
+		if _, err := l.move(ch, people, k.from, k.to, why, set{receipt: true, meaning: k.meaning, code: k.code, toldAt: k.toldAt, flags: k.flags}); err != nil {
 			return err
 		}
 	}

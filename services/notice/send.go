@@ -69,7 +69,32 @@ func (s *Service) recoverLost(ctx context.Context, p *plan, c *chunk) error {
 	if err != nil || len(lost) == 0 {
 		return err
 	}
-	counts, err := s.store.write(ctx, p.campaign, s.cfg.Now(), func(w *ledger) error {
+	s.log.WarnContext(ctx, "requests of a lost worker are in doubt", "org", p.org, "case", p.caseID, "channel", c.channel.String(), "chunk", c.no, "requests", len(lost))
+	return s.abandon(ctx, p.campaign, lost)
+}
+
+// recoverAbandoned does the same for requests of which nobody takes up the
+// chunk: it is closed, or its order has ended, or their outcome could not be
+// recorded.
+func (s *Service) recoverAbandoned(ctx context.Context) error {
+	now := s.cfg.Now()
+	lost, err := readAttempts(ctx, s.store.db, `state=$1 AND at<$2 AND EXISTS (SELECT 1 FROM chunk c WHERE c.plan=attempt.plan AND c.channel=attempt.channel AND c.no=attempt.chunk
+		AND (c.lease_till<$3 OR c.token>attempt.token)) ORDER BY campaign LIMIT 64`, attemptOpen, now.Add(-s.cfg.Lease).UnixMilli(), now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	for _, a := range lost {
+		s.log.WarnContext(ctx, "a request that nobody answers for is in doubt", "attempt", a.id, "account", a.account, "people", len(a.people))
+		if err := s.abandon(ctx, a.campaign, []*attempt{a}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandon puts requests without a recorded outcome in doubt.
+func (s *Service) abandon(ctx context.Context, campaign int64, lost []*attempt) error {
+	counts, err := s.store.write(ctx, campaign, s.cfg.Now(), func(w *ledger) error {
 		for _, a := range lost {
 			if _, err := w.move(a.channel, a.people, Submitted, InDoubt, ReasonLostWorker, set{onAttempt: a.id}); err != nil {
 				return err
@@ -80,12 +105,8 @@ func (s *Service) recoverLost(ctx context.Context, p *plan, c *chunk) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	s.meters.changes(ctx, counts)
-	s.log.WarnContext(ctx, "requests of a lost worker are in doubt", "org", p.org, "case", p.caseID, "channel", c.channel.String(), "chunk", c.no, "requests", len(lost))
-	return nil
+	return err
 }
 
 // worker sends one chunk.
@@ -365,7 +386,7 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	wait := another
-	counts, err := w.s.store.write(end, w.p.campaign, w.s.cfg.Now(), func(l *ledger) error {
+	counts, err := w.s.store.persist(end, w.p.campaign, w.s.cfg.Now(), func(l *ledger) error {
 		for _, r := range runs {
 			if len(r.answers) == 0 { // never reached
 				r.answers = []carrier.Answer{{Class: carrier.NotSent, Detail: "held back"}}

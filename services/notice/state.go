@@ -1,6 +1,9 @@
 package notice
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // State is where one message of the ledger stands. Numbers are stored and
 // never change.
@@ -150,15 +153,14 @@ var transitions = map[State]map[State][]Reason{
 		Accepted:  {ReasonReceipt},
 		Deferred:  {ReasonReceipt},
 		Delivered: {ReasonReceipt},
-		Failed:    {ReasonReceipt, ReasonOperatorDrop},
-		Refused:   {ReasonRefusal},
+		Failed:    {ReasonReceipt},
 		Withdrawn: {ReasonOvertaken, ReasonReplanned},
 		Stopped:   {ReasonStop},
-		Excluded:  {ReasonErased, ReasonDeceased, ReasonNotOwed},
+		Excluded:  {ReasonErased, ReasonNotOwed},
 	},
 	Submitted: {
 		Planned:   {ReasonNotSent},
-		Accepted:  {ReasonAnswer, ReasonReceipt, ReasonSameRequest},
+		Accepted:  {ReasonAnswer, ReasonReceipt},
 		Deferred:  {ReasonReceipt},
 		Delivered: {ReasonReceipt},
 		Failed:    {ReasonReceipt},
@@ -168,7 +170,7 @@ var transitions = map[State]map[State][]Reason{
 	InDoubt: {
 		Planned:   {ReasonResend, ReasonNotSent, ReasonOperatorResend, ReasonRecalled},
 		Accepted:  {ReasonAnswer, ReasonReceipt, ReasonSameRequest, ReasonLookUp, ReasonOperatorAccept},
-		Deferred:  {ReasonReceipt},
+		Deferred:  {ReasonReceipt, ReasonLookUp},
 		Delivered: {ReasonReceipt, ReasonLookUp},
 		Failed:    {ReasonReceipt, ReasonLookUp, ReasonOperatorDrop},
 		Refused:   {ReasonRefusal},
@@ -177,7 +179,7 @@ var transitions = map[State]map[State][]Reason{
 	Held: {
 		Planned:   {ReasonOperatorResend},
 		Accepted:  {ReasonReceipt, ReasonSameRequest, ReasonLookUp, ReasonOperatorAccept},
-		Deferred:  {ReasonReceipt},
+		Deferred:  {ReasonReceipt, ReasonLookUp},
 		Delivered: {ReasonReceipt, ReasonLookUp},
 		Failed:    {ReasonReceipt, ReasonLookUp, ReasonOperatorDrop},
 	},
@@ -231,6 +233,8 @@ func Permitted(from, to State, why Reason) bool {
 }
 
 // errTransition is a fault of ours: the table does not know the move.
-func errTransition(from, to State, why Reason) error {
-	return fmt.Errorf("ledger: %v may not become %v for %v", from, to, why)
+var errTransition = errors.New("not in the table of transitions")
+
+func refusedMove(from, to State, why Reason) error {
+	return fmt.Errorf("ledger: %v may not become %v for %v: %w", from, to, why, errTransition)
 }

@@ -108,6 +108,21 @@ func (s *store) write(ctx context.Context, campaign int64, now time.Time, f func
 	return l.counts, nil
 }
 
+// persist is write for what must not be lost: while ctx lasts, it is tried again.
+func (s *store) persist(ctx context.Context, campaign int64, now time.Time, f func(*ledger) error) (map[change]int64, error) {
+	for {
+		counts, err := s.write(ctx, campaign, now, f)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errTransition) {
+			return counts, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
 func newLedger(ctx context.Context, tx *sql.Tx, campaign int64, shard int, now time.Time) *ledger {
 	return &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: shard, now: now.UnixMilli(), counts: map[change]int64{}, unwritten: map[change]int64{}}
 }
@@ -156,7 +171,7 @@ func (l *ledger) put(rows []message) (added int64, err error) {
 // stands once in the statement: the database reads it faster than it stores the rows.
 func (l *ledger) putAlike(c change, rows []*message) (added int64, err error) {
 	if !Permitted(0, c.is, c.why) {
-		return 0, errTransition(0, c.is, c.why)
+		return 0, refusedMove(0, c.is, c.why)
 	}
 	for some := range slices.Chunk(rows, batch) {
 		q := fmt.Appendf(make([]byte, 0, 600+64*len(some)), `WITH v (person, flags, ladder, exposed, bind, place) AS (VALUES `)
@@ -203,7 +218,7 @@ type set struct {
 // how many were in that state. People that are not are left alone.
 func (l *ledger) move(ch Channel, people []person.Number, from, to State, why Reason, s set) (int64, error) {
 	if !Permitted(from, to, why) {
-		return 0, errTransition(from, to, why)
+		return 0, refusedMove(from, to, why)
 	}
 	var moved int64
 	for len(people) > 0 {

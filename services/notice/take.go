@@ -160,8 +160,8 @@ func (l *ledger) place(r *message, before []message, update set) (put bool, err 
 			return true, nil
 		case before[there].state == Withdrawn:
 			why := ReasonReplanned
-			if r.state == Unreachable {
-				why = ReasonLadderEnd
+			if r.reason == ReasonNextRung || r.reason == ReasonLadderEnd {
+				why = r.reason
 			}
 			_, err = l.move(r.channel, one, Withdrawn, r.state, why, update)
 			return false, err
