@@ -20,14 +20,17 @@
 // over these words, this list and these channels, for every batch anew
 // (package approval, by gate.go). A request is written down before it is made; if its answer is
 // lost, its messages are in doubt and stay so until evidence settles them or
-// the organisation's policy does (state.go, doubt.go). Every person of the list
+// the organisation's policy does (state.go, doubt.go, recall.go). While an account
+// at a provider is closed another carries what was provably not sent, and nothing
+// else (route.go). Every person of the list
 // is counted exactly once, and that is checked while it runs.
 //
 // # What it does not guarantee
 //
 // That a person is never written to twice: no provider deduplicates for us, so
 // a doubt that no receipt and no look-up settles ends, by policy, in a second
-// copy marked as a possible duplicate, or waits for a person. That a copy so
+// copy marked as a possible duplicate, or waits for a person, or, by email and in
+// time, is recalled. That a copy so
 // marked is one: a request that a killed process wrote down and never made
 // cannot be told from one that was made. That a delivered
 // message was read. That a provider kept its word.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -123,7 +122,7 @@ func (s *Service) giveBack(ctx context.Context, a *account, from organisation.Se
 }
 
 // withinDomains returns the letters whose recipients' mail domains take more
-// now, and when the first of the others may go. A domain without a limit takes
+// now, and how long to wait before the others are tried. A domain without a limit takes
 // everything; one with a limit takes a second's worth at a time.
 func (s *Service) withinDomains(ctx context.Context, letters []letter) (may []letter, wait time.Duration, err error) {
 	byDomain := map[string][]letter{}
@@ -147,18 +146,10 @@ func (s *Service) withinDomains(ctx context.Context, letters []letter) (may []le
 		}
 		may = append(may, some[:n]...)
 		if n < len(some) {
-			wait = shorter(wait, time.Duration(math.Ceil(float64(max(1, n))*1e6/l.rate))*time.Microsecond)
+			wait = time.Second // by then each takes as many again
 		}
 	}
-	return may, min(wait, longestWait), nil
-}
-
-// shorter is the shorter of two waits; 0 is none.
-func shorter(a, b time.Duration) time.Duration {
-	if a == 0 || b < a {
-		return b
-	}
-	return a
+	return may, wait, nil
 }
 
 // hasDomainLimits reports whether any mail domain is limited.
