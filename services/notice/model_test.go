@@ -2,6 +2,7 @@ package notice
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,7 +36,8 @@ type model struct {
 
 type modelAttempt struct {
 	attempt
-	took bool // the provider accepted it
+	took     bool // the provider accepted it
+	recalled bool // and will discard it
 }
 
 func (m *model) now() time.Time {
@@ -93,7 +95,7 @@ func (m *model) write(f func(*ledger) error) {
 
 // step does one thing that can happen.
 func (m *model) step() {
-	switch rapid.IntRange(0, 6).Draw(m.t, "step") {
+	switch rapid.IntRange(0, 7).Draw(m.t, "step") {
 	case 0, 1:
 		m.send()
 	case 2, 3:
@@ -104,6 +106,8 @@ func (m *model) step() {
 		m.policy()
 	case 6:
 		m.operator()
+	case 7:
+		m.recall()
 	}
 }
 
@@ -114,7 +118,7 @@ func (m *model) send() {
 	if len(rows) == 0 {
 		return
 	}
-	a := &modelAttempt{attempt: attempt{plan: m.p.id, campaign: m.p.campaign, channel: ch, people: numbersOf(rows)}}
+	a := &modelAttempt{attempt: attempt{plan: m.p.id, campaign: m.p.campaign, channel: ch, people: numbersOf(rows), batch: "b"}}
 	m.write(func(l *ledger) error {
 		if err := l.begin(&a.attempt); err != nil {
 			return err
@@ -167,9 +171,13 @@ func (m *model) receipt() {
 	}
 	a := rapid.SampledFrom(took).Draw(m.t, "taken attempt")
 	pos := rapid.IntRange(0, len(a.people)-1).Draw(m.t, "pos")
-	meaning := rapid.SampledFrom([]carrier.Meaning{carrier.Processed, carrier.Deferred, carrier.Delivered, carrier.Hard, carrier.OptedOut}).Draw(m.t, "meaning")
+	meanings := []carrier.Meaning{carrier.Processed, carrier.Deferred, carrier.Delivered, carrier.Hard, carrier.OptedOut}
+	if a.recalled {
+		meanings = []carrier.Meaning{carrier.Processed, carrier.Unknown}
+	}
+	meaning := rapid.SampledFrom(meanings).Draw(m.t, "meaning")
 	at := time.Unix(1_700_000_000+rapid.Int64Range(0, 50).Draw(m.t, "provider clock"), 0)
-	f := fact{Receipt: carrier.Receipt{Attempt: a.id, Pos: pos, Meaning: meaning, At: at}, channel: a.channel, person: a.people[pos]}
+	f := fact{Receipt: carrier.Receipt{Attempt: a.id, Pos: pos, Meaning: meaning, At: at}, channel: a.channel, person: a.people[pos], scheduled: true}
 	for range rapid.IntRange(1, 3).Draw(m.t, "times") {
 		m.write(func(l *ledger) error { return l.receive([]fact{f}, ReasonReceipt) })
 	}
@@ -194,6 +202,30 @@ func (m *model) policy() {
 			}
 			return l.resend(m.p, &a.attempt, numbersOf(doubtful), InDoubt, ReasonResend, 0)
 		})
+	}
+}
+
+// recall cancels the batch of a request in doubt, of which nothing has come to
+// an end: the provider discards it.
+func (m *model) recall() {
+	for _, a := range m.attempts {
+		now, err := readAttempt(m.t.Context(), m.st.db, a.id)
+		m.must(err)
+		rows, err := onChannel(m.t.Context(), m.st.db, m.p.campaign, a.channel, a.people)
+		m.must(err)
+		doubtful, _, _ := (&Service{}).weigh(&a.attempt, rows)
+		if now.state != attemptInDoubt || len(doubtful) == 0 || slices.ContainsFunc(rows, func(r message) bool {
+			return r.attempt == a.id && r.state != InDoubt && r.state != Accepted
+		}) {
+			continue
+		}
+		m.write(func(l *ledger) error { return l.takeBack(&a.attempt, m.now()) })
+		if a.recalled = true; a.took {
+			for _, n := range a.people {
+				m.accepted[a.channel][n]--
+			}
+		}
+		return
 	}
 }
 
@@ -225,6 +257,9 @@ func (m *model) check() {
 		states[r.channel][r.state]++
 		if r.state.Counts() != NotCounted {
 			counted[r.person]++
+		}
+		if r.state.Counts() == Told && r.flags&flagOperator == 0 && m.accepted[r.channel][r.person] == 0 {
+			m.t.Fatalf("person %d counts as told (%v for %v) and the provider has nothing for them", r.person, r.state, r.reason)
 		}
 		if r.tries > 1 && !m.resent[r.person] && m.accepted[r.channel][r.person] > 1 {
 			m.t.Fatalf("person %d was accepted %d times on %v without a resend", r.person, m.accepted[r.channel][r.person], r.channel)

@@ -119,40 +119,40 @@ func (s *Service) recalled(ctx context.Context, a *attempt) (settled bool, err e
 	return false, err
 }
 
-// takeBack plans the people of a cancelled request anew: nobody got anything
-// from it. That also holds for those whom SendGrid had begun to work on.
+// takeBack plans the people of a cancelled request anew: nobody got it.
 func (s *Service) takeBack(ctx context.Context, a *attempt) error {
-	var back int64
-	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error {
-		back = 0
-		for _, from := range []State{InDoubt, Accepted} {
-			n, err := l.move(a.channel, a.people, from, Planned, ReasonRecalled, set{onAttempt: a.id})
-			if err != nil {
-				return err
-			}
-			back += n
-		}
-		p, err := activePlan(ctx, l.tx, a.campaign)
-		if err != nil {
-			return err
-		}
-		if p == nil {
-			_, err = l.move(a.channel, a.people, Planned, Stopped, ReasonStop, set{onAttempt: a.id})
-		} else {
-			err = l.reopen(p, a.channel, a.people)
-		}
-		if err != nil {
-			return err
-		}
-		return l.close(a, attemptRecalled, time.Unix(a.sendAt, 0).Add(s.cfg.Doubt.CancelBefore).UnixMilli())
-	})
+	forget := time.Unix(a.sendAt, 0).Add(s.cfg.Doubt.CancelBefore)
+	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.takeBack(a, forget) })
 	if err != nil {
 		return err
 	}
 	s.meters.changes(ctx, counts)
-	s.log.WarnContext(ctx, "a request in doubt was recalled; nobody got it", "attempt", a.id, "account", a.account, "people", back)
+	s.log.WarnContext(ctx, "a request in doubt was recalled; nobody got it", "attempt", a.id, "account", a.account)
 	s.wakeUp()
 	return nil
+}
+
+// takeBack also takes those back of whom SendGrid says that it works on them:
+// the batch is discarded whole. Its cancellation can be forgotten at an instant.
+func (l *ledger) takeBack(a *attempt, forget time.Time) error {
+	for _, from := range []State{InDoubt, Accepted} {
+		if _, err := l.move(a.channel, a.people, from, Planned, ReasonRecalled, set{onAttempt: a.id}); err != nil {
+			return err
+		}
+	}
+	p, err := activePlan(l.ctx, l.tx, a.campaign)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		_, err = l.move(a.channel, a.people, Planned, Stopped, ReasonStop, set{onAttempt: a.id})
+	} else {
+		err = l.reopen(p, a.channel, a.people)
+	}
+	if err != nil {
+		return err
+	}
+	return l.close(a, attemptRecalled, forget.UnixMilli())
 }
 
 // forgetRecalled gives the places of cancelled batches back once their mails
