@@ -41,12 +41,28 @@ func (w *worker) holdBack(ctx context.Context, k *content, runs []*run) carrier.
 	for _, r := range runs {
 		id, a := w.account.mail.NewBatch(ctx)
 		w.account.heard(a)
-		if a.Class != carrier.Accepted {
+		switch a.Class {
+		case carrier.Accepted:
+		case carrier.InDoubt: // an id that nobody knows does nothing
+			a.Class = carrier.NotSent
+			return a
+		case carrier.Refused: // nobody's address is in it, so the account is at fault
+			a.Class = carrier.Account
+			return a
+		default:
 			return a
 		}
 		r.attempt.batch, r.attempt.sendAt = id, until.Unix()
 	}
 	return done
+}
+
+// notHeld is how long to wait when SendGrid gave no id.
+func (w *worker) notHeld(ctx context.Context, r *run, a carrier.Answer) time.Duration {
+	if w.account.mustRest() {
+		return w.s.rest(ctx, w.account)
+	}
+	return w.heed(ctx, r, a)
 }
 
 // within is how long one request about a cancellation may take: two of them

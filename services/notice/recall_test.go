@@ -193,6 +193,35 @@ func TestALostAnswerToACancellationIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestNothingIsSentWithoutAnIdToRecallItBy(t *testing.T) {
+	r := newRig(t, testPeople(20), recalling)
+	var asked, early atomic.Int32
+	front := r.relay(func(w http.ResponseWriter, req *http.Request) bool {
+		switch req.URL.Path {
+		case "/v3/mail/batch":
+			if asked.Add(1) <= 2 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			}
+		case "/v3/mail/send":
+			if asked.Load() <= 2 {
+				early.Add(1)
+			}
+		}
+		return false
+	})
+	r.cfg = func(c *Config) { recalling(c); c.SendGrid.Host = front }
+	s, _ := r.start("one")
+	r.prepare()
+	r.approveAndOrder("email")
+	if tally := r.completed(60 * time.Second); tally.Told != 20 || early.Load() != 0 || asked.Load() != 3 {
+		t.Errorf("tally = %+v; %d ids were asked for, %d mails sent before one was given", tally, asked.Load(), early.Load())
+	}
+	if all, err := readAttempts(t.Context(), s.store.db, `batch<>''`); err != nil || len(all) != 1 {
+		t.Errorf("%d requests were held back, %v; want one", len(all), err)
+	}
+}
+
 func TestWhatWouldComeTooLateIsNotHeldBack(t *testing.T) {
 	r := newRig(t, testPeople(20), func(c *Config) { recalling(c); c.Doubt.Ahead = time.Hour })
 	s, _ := r.start("one")

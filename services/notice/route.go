@@ -36,6 +36,7 @@ func (s *Service) route(ctx context.Context, ch Channel, rows []message) (*accou
 		return nil, nil, err
 	}
 	var waits *account // the first with messages, should every one of them be closed
+	var waiting []message
 	for _, a := range all {
 		now := make([]message, 0, len(rows))
 		for i := range rows {
@@ -54,13 +55,13 @@ func (s *Service) route(ctx context.Context, ch Channel, rows []message) (*accou
 			return a, a.handful(now), nil
 		}
 		if waits == nil {
-			waits = a
+			waits, waiting = a, a.handful(now)
 		}
 	}
 	if waits == nil {
 		return nil, nil, block("no_provider", "messages by %s may have left by accounts that are not set up any more", ch)
 	}
-	return waits, rows, nil
+	return waits, waiting, nil
 }
 
 // mayHave returns the account that may have a message already, by attempt, for

@@ -197,7 +197,7 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	}
 	runs := w.divide(letters)
 	if a := w.holdBack(ctx, k, runs); a.Class != carrier.Accepted {
-		return w.heed(ctx, runs[0], a), nil
+		return w.notHeld(ctx, runs[0], a), nil
 	}
 	if err := w.writeAhead(ctx, runs); errors.Is(err, errChanged) {
 		return another, nil
