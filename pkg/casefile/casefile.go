@@ -81,6 +81,8 @@ type Case struct {
 
 	// Comments are the reviewers' remarks in order.
 	Comments []Comment
+	// Tests are the test sends of texts in order.
+	Tests []Test
 	// Overrides are the findings of the wording checks that a person let stand.
 	Overrides []Override
 
@@ -127,6 +129,12 @@ type Text struct {
 type Comment struct {
 	event.WordingCommented
 	By event.Actor
+	At time.Time
+}
+
+// Test is a test send of a text with when it entered the journal.
+type Test struct {
+	event.WordingTested
 	At time.Time
 }
 

@@ -29,6 +29,7 @@ func (c *Case) Clone() *Case {
 	n.Writers = maps.Clone(c.Writers)
 	n.Approvals = slices.Clone(c.Approvals)
 	n.Comments = slices.Clone(c.Comments)
+	n.Tests = slices.Clone(c.Tests)
 	n.Overrides = slices.Clone(c.Overrides)
 	n.Orders = make([]*Order, len(c.Orders))
 	for i, o := range c.Orders {

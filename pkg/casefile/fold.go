@@ -76,6 +76,8 @@ func (c *Case) applyPeople(e Entry, body event.Body) bool {
 		}
 	case *event.WordingCommented:
 		c.Comments = append(c.Comments, Comment{WordingCommented: *b, By: e.Actor, At: e.At})
+	case *event.WordingTested:
+		c.Tests = append(c.Tests, Test{WordingTested: *b, At: e.At})
 	case *event.CheckOverridden:
 		c.Overrides = append(c.Overrides, Override{CheckOverridden: *b, By: e.Actor, At: e.At})
 	case *event.ApprovalRevoked:

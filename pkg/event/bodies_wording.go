@@ -109,6 +109,24 @@ type WordingCommented struct {
 	Comment string `json:"comment"`
 }
 
+// WordingTested says that a version of a text was sent, marked as a test, to
+// registered people of the organisation. It tells nobody of the list anything.
+type WordingTested struct {
+	TextKey
+	// Digest names the version that was sent.
+	Digest string `json:"digest"`
+	// Test is the id of the test.
+	Test string `json:"test"`
+	// By is the user who asked for it.
+	By string `json:"by"`
+	// To are the users whose message a provider accepted; Failed are the others.
+	To     []string `json:"to"`
+	Failed []string `json:"failed,omitempty"`
+	// Person is the number of the person of the list whose values were put in;
+	// absent for a made-up one.
+	Person int64 `json:"person,omitempty"`
+}
+
 // CheckOverridden is a second person's decision that a finding of the wording
 // checks may stand, with the reason.
 type CheckOverridden struct {

@@ -18,6 +18,7 @@ const (
 	TypeDutyWaived         Type = "duty.waived.v1"
 	TypeCaseClosed         Type = "case.closed.v1"
 	TypeWordingCommented   Type = "wording.commented.v1"
+	TypeWordingTested      Type = "wording.tested.v1"
 	TypeCheckOverridden    Type = "check.overridden.v1"
 	TypeApprovalRevoked    Type = "approval.revoked.v1"
 	TypeDoubtDecided       Type = "doubt.decided.v1"
@@ -65,7 +66,7 @@ func Says(service string) []Type {
 	case Deadline:
 		return []Type{TypeDutyOpened, TypeDutyChanged, TypeDutyDropped, TypeDutyDueSoon, TypeDutyMissed}
 	case Notice:
-		return []Type{TypeDispatchPlanned, TypeDispatchProgressed, TypeDispatchCompleted, TypeDispatchBlocked, TypeApprovalRefused}
+		return []Type{TypeDispatchPlanned, TypeDispatchProgressed, TypeDispatchCompleted, TypeDispatchBlocked, TypeApprovalRefused, TypeWordingTested}
 	}
 	return nil
 }
@@ -109,6 +110,8 @@ func newBody(t Type) Body {
 		return &DispatchResumed{}
 	case TypeDispatchStopped:
 		return &DispatchStopped{}
+	case TypeWordingTested:
+		return &WordingTested{}
 	case TypeWordingCommented:
 		return &WordingCommented{}
 	case TypeCheckOverridden:
@@ -238,6 +241,9 @@ func (DispatchBlocked) EventType() Type { return TypeDispatchBlocked }
 
 // EventType implements Body.
 func (ApprovalRefused) EventType() Type { return TypeApprovalRefused }
+
+// EventType implements Body.
+func (WordingTested) EventType() Type { return TypeWordingTested }
 
 // EventType implements Body.
 func (WordingCommented) EventType() Type { return TypeWordingCommented }
