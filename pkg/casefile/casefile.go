@@ -237,6 +237,18 @@ func (c *Case) Latest() *Sealed {
 	return &c.Sealed[len(c.Sealed)-1]
 }
 
+// Exposed returns the codes of the categories of data that people of the newest
+// sealed list lost, or else those that were declared.
+func (c *Case) Exposed() []string {
+	if latest := c.Latest(); latest != nil && len(latest.Counts.Categories) > 0 {
+		return slices.Sorted(maps.Keys(latest.Counts.Categories))
+	}
+	if c.Declared == nil {
+		return nil
+	}
+	return c.Declared.Categories
+}
+
 // Revision returns the sealed revision with the number, or nil.
 func (c *Case) Revision(n int) *Sealed {
 	for i := range c.Sealed {

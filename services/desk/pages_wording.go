@@ -11,10 +11,8 @@ import (
 	"golang.org/x/text/language"
 
 	"tocsin.dev/pkg/casefile"
-	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/organisation"
-	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/wording"
 )
 
@@ -62,7 +60,7 @@ func render(org *organisation.Organisation, c *casefile.Case, k event.TextKey, s
 	if err != nil {
 		return rendered{Problem: err.Error()}
 	}
-	m, err := bound.Render(wording.Recipient{Contact: examplePerson(c, k.Language), Reference: "EXAM-PLE1"})
+	m, err := bound.Render(wording.Recipient{Contact: wording.ExamplePerson(k.Language, c.Exposed()), Reference: "EXAM-PLE1"})
 	if err != nil {
 		return rendered{Problem: err.Error()}
 	}
@@ -84,25 +82,6 @@ func bodyOf(doc string) template.HTML {
 	}
 	doc, _, _ = strings.Cut(doc, "</body>")
 	return template.HTML(doc) //nolint:gosec // see render
-}
-
-func examplePerson(c *casefile.Case, lang string) *person.Contact {
-	p := &person.Contact{Number: 1, GivenName: "Alex", FamilyName: "Example", Email: "alex@example.org", Phone: "+447700900000",
-		Language: lang, AgeClass: person.AgeAdult, Relation: "customer", Address: []person.Text{"1 Example Street", "Exampletown"}}
-	if latest := c.Latest(); latest != nil {
-		for code := range latest.Counts.Categories {
-			if set, err := category.Parse(code); err == nil {
-				p.Exposed |= set
-			}
-		}
-	}
-	if set, err := category.ParseAll(c.Declared.Categories); err == nil && p.Exposed == 0 {
-		p.Exposed = set
-	}
-	if p.Exposed == 0 {
-		p.Exposed, _ = category.ParseAll([]string{"name", "email"})
-	}
-	return p
 }
 
 func (s *Service) pageWording(w http.ResponseWriter, r *http.Request, u User) error {
