@@ -43,6 +43,7 @@ func (s *Service) register() {
 	bus.Answer(s.cfg.Bus, event.AskSettle, s.answerSettle)
 	bus.Answer(s.cfg.Bus, event.AskReport, s.answerReport)
 	bus.Answer(s.cfg.Bus, event.AskLetter, s.answerLetter)
+	bus.Answer(s.cfg.Bus, event.AskTestSend, s.answerTest)
 }
 
 // onTicket works on one chunk if there is work on it.

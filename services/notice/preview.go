@@ -13,6 +13,7 @@ import (
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/journal"
+	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/notice/print"
@@ -94,15 +95,7 @@ func (w *worker) show(c *casefile.Case, q event.LetterQuestion, ch Channel, to r
 	if q.Kind == "" {
 		q.Kind = "first"
 	}
-	draft := &event.Approval{Kind: q.Kind}
-	for key, t := range c.Texts {
-		draft.Texts = append(draft.Texts, event.ApprovedText{TextKey: key, Digest: wording.Digest(key, t.Subject, t.Body)})
-	}
-	order := &casefile.Order{DispatchOrdered: event.DispatchOrdered{Kind: q.Kind}}
-	for _, one := range sendable {
-		order.Channels = append(order.Channels, one.String())
-	}
-	k, err := contentOf(c, order, org, draft)
+	k, err := drafted(c, org, q.Kind)
 	if err != nil { // words that do not compile or bind
 		a.Problem = err.Error()
 		return a, nil
@@ -142,6 +135,20 @@ func (w *worker) show(c *casefile.Case, q event.LetterQuestion, ch Channel, to r
 		a.SHA256 = hex.EncodeToString(sum[:])
 	}
 	return a, nil
+}
+
+// drafted is what the texts of a case as they stand would say, approved or not,
+// on every channel. Nothing of it may leave as a notice.
+func drafted(c *casefile.Case, org *organisation.Organisation, kind string) (*content, error) {
+	draft := &event.Approval{Kind: kind}
+	for key, t := range c.Texts {
+		draft.Texts = append(draft.Texts, event.ApprovedText{TextKey: key, Digest: wording.Digest(key, t.Subject, t.Body)})
+	}
+	order := &casefile.Order{DispatchOrdered: event.DispatchOrdered{Kind: kind}}
+	for _, one := range sendable {
+		order.Channels = append(order.Channels, one.String())
+	}
+	return contentOf(c, order, org, draft)
 }
 
 // enclose writes what would be handed to the first account of a channel, through

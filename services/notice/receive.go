@@ -190,6 +190,12 @@ func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, all []*delivery, now 
 		b := binary.AppendUvarint(raw[d.from], uint64(len(d.raw)))
 		raw[d.from] = append(b, d.raw...)
 		for _, f := range d.strays {
+			if test, err := testReceipt(ctx, tx, f); test || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			if _, err := tx.ExecContext(ctx, `INSERT INTO stray (provider, message, meaning, code, at) VALUES ($1,$2,$3,$4,$5)`,
 				d.from.channel, f.Message, f.Meaning, f.Code, now.UnixMilli()); err != nil {
 				return fmt.Errorf("store stray receipt: %w", err)

@@ -172,6 +172,11 @@ func plannedBy(t event.Tally) map[string]int64 {
 // decide looks at every order of a case.
 func (s *Service) decide(ctx context.Context, c *casefile.Case, now time.Time) (reconcile.Decision, error) {
 	var d reconcile.Decision
+	tests, err := s.testsToSay(ctx, c, now)
+	if err != nil {
+		return d, err
+	}
+	d.Events = append(d.Events, tests...)
 	for _, o := range c.Orders {
 		v, err := s.view(ctx, c, o, now)
 		if err != nil {

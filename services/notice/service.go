@@ -48,6 +48,10 @@ type Config struct {
 	// from it; required. All replicas share it, and it is never changed while
 	// receipts are expected.
 	Key []byte
+	// Users is the file of the people who sign in; test sends go to addresses that
+	// stand there and to no others. It is read again when it changes; without it
+	// there are no test sends.
+	Users string
 	// Replica names this process among replicas; the host name when empty. A
 	// restarted process under the same name goes on with its work at once.
 	Replica string
@@ -203,7 +207,9 @@ type Service struct {
 	vault    cipher.AEAD
 	contents contents
 	pages    publicPages
-	keys     keyring
+	// keys is the keyring, testers the file of users by their id.
+	keys    watched[*seal.Keyring]
+	testers watched[map[string]tester]
 
 	accounts []*account // in the order in which they stand in for each other
 
@@ -231,7 +237,8 @@ func New(cfg Config) (*Service, error) {
 		cfg: cfg, log: cfg.Log, tracer: cfg.Tracer.Tracer("tocsin.dev/services/notice"),
 		secrets: secrets{cfg.Key}, kick: make(chan struct{}, 1), attempts: newAttemptCache(),
 	}
-	s.keys.path = cfg.Keyring
+	s.keys.path, s.keys.what, s.keys.load = cfg.Keyring, "keyring of approvals", seal.LoadKeyring
+	s.testers.path, s.testers.what, s.testers.load = cfg.Users, "file of users", loadTesters
 	if _, err := s.keys.get(); err != nil {
 		return nil, fmt.Errorf("notice: %w", err)
 	}
@@ -329,33 +336,6 @@ func (s *Service) wakeUp() {
 	case s.kick <- struct{}{}:
 	default:
 	}
-}
-
-// keyring is the file of public keys, read again when it changes.
-type keyring struct {
-	path string
-	mu   sync.Mutex
-	at   time.Time
-	size int64
-	ring *seal.Keyring
-}
-
-func (k *keyring) get() (*seal.Keyring, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	info, err := os.Stat(k.path)
-	if err != nil {
-		return nil, fmt.Errorf("keyring of approvals: %w", err)
-	}
-	if k.ring != nil && info.ModTime().Equal(k.at) && info.Size() == k.size {
-		return k.ring, nil
-	}
-	ring, err := seal.LoadKeyring(k.path)
-	if err != nil {
-		return nil, err
-	}
-	k.ring, k.at, k.size = ring, info.ModTime(), info.Size()
-	return ring, nil
 }
 
 func shardOf(replica string) int {
