@@ -53,6 +53,16 @@ func (a *apiServer) PreviewNotice(ctx context.Context, r api.PreviewNoticeReques
 	return api.PreviewNotice200JSONResponse(l), nil
 }
 
+func (a *apiServer) TestWording(ctx context.Context, r api.TestWordingRequestObject) (api.TestWordingResponseObject, error) {
+	key := event.TextKey{Audience: string(r.Audience), Channel: string(r.Channel), Language: r.Language}
+	t, err := a.s.TestWording(ctx, who(ctx), On{Case: r.Number, Key: r.Params.IdempotencyKey},
+		event.TestQuestion{TextKey: key, Digest: r.Body.Digest, To: r.Body.To, Person: person.Number(r.Body.Person), Reason: r.Body.Reason})
+	if err != nil {
+		return nil, err
+	}
+	return api.TestWording200JSONResponse(t), nil
+}
+
 func (a *apiServer) ExportJournal(ctx context.Context, r api.ExportJournalRequestObject) (api.ExportJournalResponseObject, error) {
 	if a.s.cfg.Approver == nil {
 		return nil, errNoKey

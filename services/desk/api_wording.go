@@ -23,6 +23,10 @@ func (a *apiServer) ListWording(ctx context.Context, r api.ListWordingRequestObj
 	for _, v := range versions {
 		out.Versions = append(out.Versions, apiText(v))
 	}
+	for _, t := range c.Tests {
+		out.Tests = append(out.Tests, api.WordingTested{Audience: t.Audience, Channel: t.Channel, Language: t.Language, Digest: t.Digest,
+			Test: t.Test, By: t.By, To: t.To, Failed: t.Failed, Person: t.Person, At: t.At})
+	}
 	return out, nil
 }
 

@@ -106,6 +106,7 @@ func (s *Service) consoleRoutes(mux *http.ServeMux) {
 	signedIn("GET /cases/{number}/wording/{audience}/{channel}/{language}/compare", s.pageCompare)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/reject", s.doReject)
 	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/remark", s.doRemark)
+	signedIn("POST /cases/{number}/wording/{audience}/{channel}/{language}/test", s.doTest)
 	signedIn("GET /cases/{number}/approve", s.pageApprove)
 	signedIn("POST /cases/{number}/approve/override", s.doOverride)
 	signedIn("POST /cases/{number}/approve/{approval}/revoke", s.doRevoke)

@@ -71,6 +71,7 @@ func (s *Service) renderApprove(w http.ResponseWriter, r *http.Request, u User, 
 		t := &page.Texts[i]
 		t.rendered = render(org, c, t.T.TextKey, t.T.Subject, t.T.Body)
 		sinceApproval(t, c, versions)
+		t.Tested = s.testedView(org, c, t.T)
 	}
 	return s.renderForm(w, "approve", &page.Frame, &page, cause)
 }

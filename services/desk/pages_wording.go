@@ -30,6 +30,8 @@ type textView struct {
 	Before int
 	rendered
 	SubjectRedline, Redline []wording.Span
+	// Tested are the test sends of this version; nil for a text that has none.
+	Tested *testedView
 }
 
 // rendered is a text written to the made-up example person.
@@ -232,6 +234,7 @@ type textPage struct {
 	Fields              []wording.Field
 	Findings            []wording.Finding
 	MayDraft, MayReject bool
+	Try                 *tryView
 	Remarks             []remarkView
 	Versions            []textView
 }
@@ -270,6 +273,7 @@ func (s *Service) renderText(w http.ResponseWriter, r *http.Request, u User, typ
 			}
 		}
 	}
+	page.Try = s.tryView(r, u, org, c, page.Current)
 	if preview || (typed == nil && page.Current != nil) {
 		shown := render(org, c, k, page.F.Subject, page.F.Body)
 		page.Preview = &shown

@@ -93,6 +93,11 @@ func describeWording(body event.Body) string {
 			return fmt.Sprintf("Remark on %s: %s", b.TextKey, b.Comment)
 		}
 		return fmt.Sprintf("Remark on %s, at %q: %s", b.TextKey, b.Passage, b.Comment)
+	case *event.WordingTested:
+		if len(b.To) == 0 {
+			return fmt.Sprintf("Test of %s reached nobody.", b.TextKey)
+		}
+		return fmt.Sprintf("Test of %s sent to %s.", b.TextKey, strings.Join(b.To, ", "))
 	case *event.CheckOverridden:
 		return fmt.Sprintf("Check %s let stand in %s. %s", strings.ReplaceAll(b.Check, "_", " "), b.TextKey, b.Reason)
 	case *event.ApprovalRevoked:

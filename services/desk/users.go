@@ -20,6 +20,7 @@ import (
 	"golang.org/x/text/language"
 
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/person"
 )
 
 // Role is what a person may do within an organisation.
@@ -46,6 +47,10 @@ type User struct {
 	// ApprovesUntil ends the person's right to approve; zero is no end. No yes of
 	// theirs stands longer.
 	ApprovesUntil time.Time `yaml:"approves_until,omitempty"`
+	// Email and Phone (E.164) are where test sends reach the person; without one
+	// there is none by that channel.
+	Email person.Email `yaml:"email,omitempty"`
+	Phone person.Phone `yaml:"phone,omitempty"`
 	// Password is an argon2id hash in PHC form, as HashPassword writes it; empty: no sign-in by password.
 	Password string `yaml:"password"`
 	// TokenSHA256 is the hex SHA-256 of the API token, as HashToken writes it; empty: no token.
@@ -154,6 +159,10 @@ func (u User) validate() error {
 		return errors.New("name is missing")
 	case !event.ValidToken(u.Org):
 		return errors.New("organisation is missing or not an organisation's id")
+	case u.Email != "" && !u.Email.Valid():
+		return errors.New("email is not an email address")
+	case u.Phone != "" && !u.Phone.Valid():
+		return errors.New("phone is not a number such as +447700900123")
 	case len(u.Roles) == 0:
 		return errors.New("roles is missing: give analyst, legal, dpo or admin")
 	}

@@ -51,7 +51,7 @@ func (l *lister) suspicious(k *content, people []recipient) error {
 			return fmt.Errorf("person %d: %s; a column seems to have slipped", c.Number, what)
 		}
 		if e := c.Email.Reveal(); e != "" {
-			if !ValidEmail(e) {
+			if !c.Email.Valid() {
 				if bad++; firstBad == 0 {
 					firstBad = c.Number
 				}
@@ -73,9 +73,9 @@ func slipped(c *person.Contact) string {
 	switch {
 	case strings.Contains(c.GivenName.Reveal(), "@"), strings.Contains(c.FamilyName.Reveal(), "@"):
 		return "a name holds an email address"
-	case validPhone(c.GivenName.Reveal()), validPhone(c.FamilyName.Reveal()):
+	case person.Phone(c.GivenName).Valid(), person.Phone(c.FamilyName).Valid():
 		return "a name holds a phone number"
-	case validPhone(c.Email.Reveal()):
+	case person.Phone(c.Email).Valid():
 		return "the email address is a phone number"
 	case strings.Contains(c.Phone.Reveal(), "@"):
 		return "the phone number is an email address"

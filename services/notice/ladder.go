@@ -90,9 +90,9 @@ func compromised(ch Channel, c *person.Contact, mailDomains []string) bool {
 func usable(ch Channel, c *person.Contact) bool {
 	switch ch {
 	case Email:
-		return ValidEmail(c.Email.Reveal())
+		return c.Email.Valid()
 	case SMS, Voice:
-		return validPhone(c.Phone.Reveal())
+		return c.Phone.Valid()
 	case Post:
 		return len(c.Address) >= 2 && c.Address[0] != ""
 	}
@@ -147,37 +147,4 @@ func (r rule) climb(c *person.Contact) (Ladder, Reason) {
 		return 0, ReasonCompromised
 	}
 	return 0, ReasonNoAddress
-}
-
-// ValidEmail reports whether an address is one that SendGrid would not refuse:
-// one refused address refuses the whole request of a thousand.
-func ValidEmail(s string) bool {
-	local, domain, found := strings.Cut(s, "@")
-	if !found || local == "" || len(local) > 64 || len(s) > 254 || len(domain) < 3 ||
-		!strings.Contains(domain, ".") || strings.Contains(domain, "..") || strings.Contains(local, "..") ||
-		local[0] == '.' || local[len(local)-1] == '.' || domain[0] == '.' || domain[0] == '-' || domain[len(domain)-1] == '.' {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c <= ' ', c >= 0x7f, strings.IndexByte(`()<>,;:\"[]`, c) >= 0:
-			return false
-		case c == '@' && i > len(local):
-			return false
-		}
-	}
-	return true
-}
-
-// validPhone reports whether s is an E.164 number.
-func validPhone(s string) bool {
-	if len(s) < 8 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
-		return false
-	}
-	for _, c := range s[1:] {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
 }

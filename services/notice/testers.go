@@ -27,9 +27,9 @@ func (t tester) has(roles []string) bool {
 // reach returns where a test on a channel goes, or "".
 func (t tester) reach(ch Channel) string {
 	switch {
-	case ch == Email && ValidEmail(t.Email.Reveal()):
+	case ch == Email && t.Email.Valid():
 		return t.Email.Reveal()
-	case ch == SMS && validPhone(t.Phone.Reveal()):
+	case ch == SMS && t.Phone.Valid():
 		return t.Phone.Reveal()
 	}
 	return ""

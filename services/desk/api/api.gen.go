@@ -701,6 +701,54 @@ func (e RejectWordingParamsChannel) Valid() bool {
 	}
 }
 
+// Defines values for TestWordingParamsAudience.
+const (
+	TestWordingParamsAudienceGuardians TestWordingParamsAudience = "guardians"
+	TestWordingParamsAudiencePartners  TestWordingParamsAudience = "partners"
+	TestWordingParamsAudiencePeople    TestWordingParamsAudience = "people"
+	TestWordingParamsAudiencePublic    TestWordingParamsAudience = "public"
+)
+
+// Valid indicates whether the value is a known member of the TestWordingParamsAudience enum.
+func (e TestWordingParamsAudience) Valid() bool {
+	switch e {
+	case TestWordingParamsAudienceGuardians:
+		return true
+	case TestWordingParamsAudiencePartners:
+		return true
+	case TestWordingParamsAudiencePeople:
+		return true
+	case TestWordingParamsAudiencePublic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TestWordingParamsChannel.
+const (
+	TestWordingParamsChannelEmail  TestWordingParamsChannel = "email"
+	TestWordingParamsChannelLetter TestWordingParamsChannel = "letter"
+	TestWordingParamsChannelPage   TestWordingParamsChannel = "page"
+	TestWordingParamsChannelSms    TestWordingParamsChannel = "sms"
+)
+
+// Valid indicates whether the value is a known member of the TestWordingParamsChannel enum.
+func (e TestWordingParamsChannel) Valid() bool {
+	switch e {
+	case TestWordingParamsChannelEmail:
+		return true
+	case TestWordingParamsChannelLetter:
+		return true
+	case TestWordingParamsChannelPage:
+		return true
+	case TestWordingParamsChannelSms:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDutiesParamsState.
 const (
 	ListDutiesParamsStateDropped ListDutiesParamsState = "dropped"
@@ -1796,11 +1844,54 @@ type WordingCheck struct {
 
 // WordingList defines model for WordingList.
 type WordingList struct {
+	// Tests Every test send, oldest first.
+	Tests []WordingTested `json:"tests,omitempty,omitzero"`
+
 	// Texts The newest version of every text.
 	Texts []Text `json:"texts"`
 
 	// Versions Every version ever written, oldest first.
 	Versions []Text `json:"versions"`
+}
+
+// WordingTest defines model for WordingTest.
+type WordingTest = event.TestAnswer
+
+// WordingTestRequest defines model for WordingTestRequest.
+type WordingTestRequest struct {
+	// Digest The version that you read; the newest one when absent.
+	Digest string `json:"digest,omitempty,omitzero"`
+
+	// Person A person of the sealed list whose values are put in; absent for a made-up person.
+	Person int64 `json:"person,omitempty,omitzero"`
+
+	// Reason Why the person is shown; needed with person. The audit keeps it.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// To User ids; "me" is who asks, and "approver" everybody who may approve the text.
+	To []string `json:"to"`
+}
+
+// WordingTested defines model for WordingTested.
+type WordingTested struct {
+	At       time.Time `json:"at"`
+	Audience string    `json:"audience"`
+
+	// By Who asked for it.
+	By      string `json:"by"`
+	Channel string `json:"channel"`
+
+	// Digest The version that was sent.
+	Digest   string   `json:"digest"`
+	Failed   []string `json:"failed,omitempty,omitzero"`
+	Language string   `json:"language"`
+
+	// Person Whose values were put in; absent for a made-up person.
+	Person int64  `json:"person,omitempty,omitzero"`
+	Test   string `json:"test"`
+
+	// To The users whose message the provider accepted.
+	To []string `json:"to"`
 }
 
 // AlertPath defines model for alertPath.
@@ -2094,6 +2185,18 @@ type RejectWordingParamsAudience string
 // RejectWordingParamsChannel defines parameters for RejectWording.
 type RejectWordingParamsChannel string
 
+// TestWordingParams defines parameters for TestWording.
+type TestWordingParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey Key `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// TestWordingParamsAudience defines parameters for TestWording.
+type TestWordingParamsAudience string
+
+// TestWordingParamsChannel defines parameters for TestWording.
+type TestWordingParamsChannel string
+
 // ListDeadLettersParams defines parameters for ListDeadLetters.
 type ListDeadLettersParams struct {
 	// Cursor Where the page before ended, as its `next` said.
@@ -2207,6 +2310,9 @@ type CommentWordingJSONRequestBody = Remark
 
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
+
+// TestWordingJSONRequestBody defines body for TestWording for application/json ContentType.
+type TestWordingJSONRequestBody = WordingTestRequest
 
 // EnterListJSONRequestBody defines body for EnterList for application/json ContentType.
 type EnterListJSONRequestBody = EnteredList
@@ -2366,6 +2472,9 @@ type ServerInterface interface {
 	// RejectWording Send a text back to its writer with a reason.
 	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject)
 	RejectWording(w http.ResponseWriter, r *http.Request, number Number, audience RejectWordingParamsAudience, channel RejectWordingParamsChannel, language Language, params RejectWordingParams)
+	// TestWording Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test)
+	TestWording(w http.ResponseWriter, r *http.Request, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params TestWordingParams)
 	// ListDeadLetters Messages that were parked, with the reason.
 	// (GET /api/v1/dead-letters)
 	ListDeadLetters(w http.ResponseWriter, r *http.Request, params ListDeadLettersParams)
@@ -4529,6 +4638,83 @@ func (siw *ServerInterfaceWrapper) RejectWording(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// TestWording operation middleware
+func (siw *ServerInterfaceWrapper) TestWording(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "audience" -------------
+	var audience TestWordingParamsAudience
+
+	err = runtime.BindStyledParameterWithOptions("simple", "audience", r.PathValue("audience"), &audience, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "audience", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "channel" -------------
+	var channel TestWordingParamsChannel
+
+	err = runtime.BindStyledParameterWithOptions("simple", "channel", r.PathValue("channel"), &channel, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "channel", Err: err})
+		return
+	}
+
+	// ------------- Path parameter "language" -------------
+	var language Language
+
+	err = runtime.BindStyledParameterWithOptions("simple", "language", r.PathValue("language"), &language, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "language", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TestWordingParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey Key
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Idempotency-Key", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Idempotency-Key", Err: err})
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TestWording(w, r, number, audience, channel, language, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListDeadLetters operation middleware
 func (siw *ServerInterfaceWrapper) ListDeadLetters(w http.ResponseWriter, r *http.Request) {
 
@@ -5142,6 +5328,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/wording", wrapper.ListWording)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}", wrapper.DraftWording)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject", wrapper.RejectWording)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test", wrapper.TestWording)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/approvals", wrapper.ListApprovals)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/approvals", wrapper.ApproveWording)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/wording/check", wrapper.CheckWording)
@@ -7002,6 +7189,50 @@ func (response RejectWordingdefaultApplicationProblemPlusJSONResponse) VisitReje
 	return err
 }
 
+type TestWordingRequestObject struct {
+	Number   Number                    `json:"number"`
+	Audience TestWordingParamsAudience `json:"audience"`
+	Channel  TestWordingParamsChannel  `json:"channel"`
+	Language Language                  `json:"language"`
+	Params   TestWordingParams
+	Body     *TestWordingJSONRequestBody
+}
+
+type TestWordingResponseObject interface {
+	VisitTestWordingResponse(w http.ResponseWriter) error
+}
+
+type TestWording200JSONResponse WordingTest
+
+func (response TestWording200JSONResponse) VisitTestWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWordingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestWordingdefaultApplicationProblemPlusJSONResponse) VisitTestWordingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDeadLettersRequestObject struct {
 	Params ListDeadLettersParams
 }
@@ -7866,6 +8097,9 @@ type StrictServerInterface interface {
 	// RejectWording Send a text back to its writer with a reason.
 	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject)
 	RejectWording(ctx context.Context, request RejectWordingRequestObject) (RejectWordingResponseObject, error)
+	// TestWording Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+	// (POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test)
+	TestWording(ctx context.Context, request TestWordingRequestObject) (TestWordingResponseObject, error)
 	// ListDeadLetters Messages that were parked, with the reason.
 	// (GET /api/v1/dead-letters)
 	ListDeadLetters(ctx context.Context, request ListDeadLettersRequestObject) (ListDeadLettersResponseObject, error)
@@ -9340,6 +9574,43 @@ func (sh *strictHandler) RejectWording(w http.ResponseWriter, r *http.Request, n
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RejectWordingResponseObject); ok {
 		if err := validResponse.VisitRejectWordingResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TestWording operation middleware
+func (sh *strictHandler) TestWording(w http.ResponseWriter, r *http.Request, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params TestWordingParams) {
+	var request TestWordingRequestObject
+
+	request.Number = number
+	request.Audience = audience
+	request.Channel = channel
+	request.Language = language
+	request.Params = params
+
+	var body TestWordingJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWording(ctx, request.(TestWordingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWording")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TestWordingResponseObject); ok {
+		if err := validResponse.VisitTestWordingResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

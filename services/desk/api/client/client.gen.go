@@ -700,6 +700,54 @@ func (e RejectWordingParamsChannel) Valid() bool {
 	}
 }
 
+// Defines values for TestWordingParamsAudience.
+const (
+	TestWordingParamsAudienceGuardians TestWordingParamsAudience = "guardians"
+	TestWordingParamsAudiencePartners  TestWordingParamsAudience = "partners"
+	TestWordingParamsAudiencePeople    TestWordingParamsAudience = "people"
+	TestWordingParamsAudiencePublic    TestWordingParamsAudience = "public"
+)
+
+// Valid indicates whether the value is a known member of the TestWordingParamsAudience enum.
+func (e TestWordingParamsAudience) Valid() bool {
+	switch e {
+	case TestWordingParamsAudienceGuardians:
+		return true
+	case TestWordingParamsAudiencePartners:
+		return true
+	case TestWordingParamsAudiencePeople:
+		return true
+	case TestWordingParamsAudiencePublic:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TestWordingParamsChannel.
+const (
+	TestWordingParamsChannelEmail  TestWordingParamsChannel = "email"
+	TestWordingParamsChannelLetter TestWordingParamsChannel = "letter"
+	TestWordingParamsChannelPage   TestWordingParamsChannel = "page"
+	TestWordingParamsChannelSms    TestWordingParamsChannel = "sms"
+)
+
+// Valid indicates whether the value is a known member of the TestWordingParamsChannel enum.
+func (e TestWordingParamsChannel) Valid() bool {
+	switch e {
+	case TestWordingParamsChannelEmail:
+		return true
+	case TestWordingParamsChannelLetter:
+		return true
+	case TestWordingParamsChannelPage:
+		return true
+	case TestWordingParamsChannelSms:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDutiesParamsState.
 const (
 	ListDutiesParamsStateDropped ListDutiesParamsState = "dropped"
@@ -1795,11 +1843,54 @@ type WordingCheck struct {
 
 // WordingList defines model for WordingList.
 type WordingList struct {
+	// Tests Every test send, oldest first.
+	Tests []WordingTested `json:"tests,omitempty,omitzero"`
+
 	// Texts The newest version of every text.
 	Texts []Text `json:"texts"`
 
 	// Versions Every version ever written, oldest first.
 	Versions []Text `json:"versions"`
+}
+
+// WordingTest defines model for WordingTest.
+type WordingTest = event.TestAnswer
+
+// WordingTestRequest defines model for WordingTestRequest.
+type WordingTestRequest struct {
+	// Digest The version that you read; the newest one when absent.
+	Digest string `json:"digest,omitempty,omitzero"`
+
+	// Person A person of the sealed list whose values are put in; absent for a made-up person.
+	Person int64 `json:"person,omitempty,omitzero"`
+
+	// Reason Why the person is shown; needed with person. The audit keeps it.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// To User ids; "me" is who asks, and "approver" everybody who may approve the text.
+	To []string `json:"to"`
+}
+
+// WordingTested defines model for WordingTested.
+type WordingTested struct {
+	At       time.Time `json:"at"`
+	Audience string    `json:"audience"`
+
+	// By Who asked for it.
+	By      string `json:"by"`
+	Channel string `json:"channel"`
+
+	// Digest The version that was sent.
+	Digest   string   `json:"digest"`
+	Failed   []string `json:"failed,omitempty,omitzero"`
+	Language string   `json:"language"`
+
+	// Person Whose values were put in; absent for a made-up person.
+	Person int64  `json:"person,omitempty,omitzero"`
+	Test   string `json:"test"`
+
+	// To The users whose message the provider accepted.
+	To []string `json:"to"`
 }
 
 // AlertPath defines model for alertPath.
@@ -2093,6 +2184,18 @@ type RejectWordingParamsAudience string
 // RejectWordingParamsChannel defines parameters for RejectWording.
 type RejectWordingParamsChannel string
 
+// TestWordingParams defines parameters for TestWording.
+type TestWordingParams struct {
+	// IdempotencyKey Any text of your own; the same key is the same act.
+	IdempotencyKey *Key `json:"Idempotency-Key,omitempty"`
+}
+
+// TestWordingParamsAudience defines parameters for TestWording.
+type TestWordingParamsAudience string
+
+// TestWordingParamsChannel defines parameters for TestWording.
+type TestWordingParamsChannel string
+
 // ListDeadLettersParams defines parameters for ListDeadLetters.
 type ListDeadLettersParams struct {
 	// Cursor Where the page before ended, as its `next` said.
@@ -2206,6 +2309,9 @@ type CommentWordingJSONRequestBody = Remark
 
 // RejectWordingJSONRequestBody defines body for RejectWording for application/json ContentType.
 type RejectWordingJSONRequestBody = Rejection
+
+// TestWordingJSONRequestBody defines body for TestWording for application/json ContentType.
+type TestWordingJSONRequestBody = WordingTestRequest
 
 // EnterListJSONRequestBody defines body for EnterList for application/json ContentType.
 type EnterListJSONRequestBody = EnteredList
@@ -2763,6 +2869,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject (the `RejectWording` operationId).
 	RejectWording(ctx context.Context, number Number, audience RejectWordingParamsAudience, channel RejectWordingParamsChannel, language Language, params *RejectWordingParams, body RejectWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestWordingWithBody Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+	//
+	// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+	// list gets anything. An organisation may send 20 such messages an hour.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+	TestWordingWithBody(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestWording Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+	//
+	// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+	// list gets anything. An organisation may send 20 such messages an hour.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+	TestWording(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, body TestWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDeadLetters Messages that were parked, with the reason.
 	//
@@ -4083,6 +4209,46 @@ func (c *Client) RejectWordingWithBody(ctx context.Context, number Number, audie
 // Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject (the `RejectWording` operationId).
 func (c *Client) RejectWording(ctx context.Context, number Number, audience RejectWordingParamsAudience, channel RejectWordingParamsChannel, language Language, params *RejectWordingParams, body RejectWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRejectWordingRequest(c.Server, number, audience, channel, language, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestWordingWithBody Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+//
+// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+// list gets anything. An organisation may send 20 such messages an hour.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+func (c *Client) TestWordingWithBody(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWordingRequestWithBody(c.Server, number, audience, channel, language, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestWording Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+//
+// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+// list gets anything. An organisation may send 20 such messages an hour.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+func (c *Client) TestWording(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, body TestWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWordingRequest(c.Server, number, audience, channel, language, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7178,6 +7344,89 @@ func NewRejectWordingRequestWithBody(server string, number Number, audience Reje
 	return req, nil
 }
 
+// NewTestWordingRequest calls the generic TestWording builder with application/json body
+func NewTestWordingRequest(server string, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, body TestWordingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTestWordingRequestWithBody(server, number, audience, channel, language, params, "application/json", bodyReader)
+}
+
+// NewTestWordingRequestWithBody constructs an http.Request for the TestWording method, with any body, and a specified content type
+func NewTestWordingRequestWithBody(server string, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "audience", audience, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "channel", channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "language", language, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/wording/%s/%s/%s/test", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListDeadLettersRequest constructs an http.Request for the ListDeadLetters method
 func NewListDeadLettersRequest(server string, params *ListDeadLettersParams) (*http.Request, error) {
 	var err error
@@ -8515,6 +8764,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/reject (the `RejectWording` operationId).
 	RejectWordingWithResponse(ctx context.Context, number Number, audience RejectWordingParamsAudience, channel RejectWordingParamsChannel, language Language, params *RejectWordingParams, body RejectWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectWordingResponse, error)
+
+	// TestWordingWithBodyWithResponse Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+	//
+	// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+	// list gets anything. An organisation may send 20 such messages an hour.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+	TestWordingWithBodyWithResponse(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestWordingResponse, error)
+
+	// TestWordingWithResponse Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+	//
+	// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+	// list gets anything. An organisation may send 20 such messages an hour.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+	TestWordingWithResponse(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, body TestWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*TestWordingResponse, error)
 
 	// ListDeadLettersWithResponse Messages that were parked, with the reason.
 	//
@@ -10853,6 +11122,54 @@ func (r RejectWordingResponse) ContentType() string {
 	return ""
 }
 
+type TestWordingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WordingTest
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestWordingResponse) GetJSON200() *WordingTest {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TestWordingResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TestWordingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestWordingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestWordingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestWordingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListDeadLettersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12677,6 +12994,38 @@ func (c *ClientWithResponses) RejectWordingWithResponse(ctx context.Context, num
 	return ParseRejectWordingResponse(rsp)
 }
 
+// TestWordingWithBodyWithResponse Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+//
+// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+// list gets anything. An organisation may send 20 such messages an hour.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+func (c *ClientWithResponses) TestWordingWithBodyWithResponse(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TestWordingResponse, error) {
+	rsp, err := c.TestWordingWithBody(ctx, number, audience, channel, language, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestWordingResponse(rsp)
+}
+
+// TestWordingWithResponse Send the newest version of a text, marked as a test, to yourself and to those who may approve it.
+//
+// It leaves through the real provider. Addresses come from the file of users, never with the request; nobody of the
+// list gets anything. An organisation may send 20 such messages an hour.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/wording/{audience}/{channel}/{language}/test (the `TestWording` operationId).
+func (c *ClientWithResponses) TestWordingWithResponse(ctx context.Context, number Number, audience TestWordingParamsAudience, channel TestWordingParamsChannel, language Language, params *TestWordingParams, body TestWordingJSONRequestBody, reqEditors ...RequestEditorFn) (*TestWordingResponse, error) {
+	rsp, err := c.TestWording(ctx, number, audience, channel, language, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestWordingResponse(rsp)
+}
+
 // ListDeadLettersWithResponse Messages that were parked, with the reason.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -14480,6 +14829,39 @@ func ParseRejectWordingResponse(rsp *http.Response) (*RejectWordingResponse, err
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Acted
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTestWordingResponse parses an HTTP response from a TestWordingWithResponse call
+func ParseTestWordingResponse(rsp *http.Response) (*TestWordingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestWordingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WordingTest
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
