@@ -31,6 +31,7 @@ type Settings struct {
 	// Organisations is the folder of tenant files.
 	Organisations string `koanf:"organisations"`
 	// Users and Sources are the files of people who sign in and SIEMs that post.
+	// The sender reads of Users who may get test sends, and where.
 	Users   string `koanf:"users"`
 	Sources string `koanf:"sources"`
 	// Database is a PostgreSQL URL; empty means one SQLite file per service in DataDir.

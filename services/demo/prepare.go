@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"tocsin.dev/pkg/person"
 	"tocsin.dev/services/app"
 	"tocsin.dev/services/desk"
 	"tocsin.dev/services/desk/api/client"
@@ -127,6 +128,7 @@ func (in *Installation) writeUsers(orgs []string) error {
 			in.secrets[id] = secret
 			file.Users = append(file.Users, desk.User{
 				ID: id, Name: strings.ToUpper(role[:1]) + role[1:] + " of " + org, Org: org, Roles: []desk.Role{desk.Role(role)},
+				Email: person.Email(id + "@" + org + ".example.test"), Phone: person.Phone(fmt.Sprintf("+4477009001%02d", len(file.Users))),
 				Reads: []string{"en", "sv"}, Installation: role == "admin", Password: hash, TokenSHA256: desk.HashToken(secret.Token),
 			})
 		}

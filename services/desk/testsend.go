@@ -20,7 +20,7 @@ const (
 )
 
 // testWait bounds a test send: a provider may take its time for each message.
-const testWait = 90 * time.Second
+const testWait = 50 * time.Second
 
 // TestWording sends a text, marked as a test, to users of the organisation. The
 // sender decides again who may get one, and looks up the addresses by itself.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,12 +20,14 @@ import (
 
 // Whatever people call in whatever order, in every role: a message left only if
 // an approval over exactly its words held when it left. Each version of a text
-// carries a mark of its own, so that a message says which words it is.
+// carries a mark of its own, so that a message says which words it is. Words
+// that nobody approved leave as test sends alone: marked, and to the registered
+// people of the organisation, never to anybody of a list.
 func TestNoSequenceOfCallsEndsInAMessageWithoutAnApproval(t *testing.T) {
 	w := begin(t, 12)
 	keys, err := seal.LoadKeyring(w.Dir + "/keys/keyring.yaml")
 	w.must(err)
-	sent := 0
+	sent, tests := 0, 0
 	for seed := range uint64(6) {
 		s := w.Story("tidewater", io.Discard)
 		w.must(s.UpTo(w.ctx, "draft"))
@@ -37,11 +40,15 @@ func TestNoSequenceOfCallsEndsInAMessageWithoutAnApproval(t *testing.T) {
 		}
 		c.rest()
 		n := c.judge(t, keys, seed)
-		t.Logf("seed %d: %d orders taken, %d messages left", seed, len(c.orders), n)
-		sent += n
+		tried := c.judgeTests(t, seed)
+		t.Logf("seed %d: %d orders taken, %d messages and %d tests left", seed, len(c.orders), n, tried)
+		sent, tests = sent+n, tests+tried
 	}
-	if sent == 0 {
-		t.Error("in no sequence anything was sent; the test shows nothing")
+	if sent == 0 || tests == 0 {
+		t.Errorf("%d messages and %d tests were sent; the test shows nothing", sent, tests)
+	}
+	if all := w.running.Sandbox.Summary("", 0).AcceptedTotal; all != sent+tests {
+		t.Errorf("%d messages left, and %d of them belong to no case", all, all-sent-tests)
 	}
 }
 
@@ -67,7 +74,7 @@ func (c *caller) role(mostly string) string {
 
 // act makes one call as somebody; most are refused, and that is the point.
 func (c *caller) act() {
-	n, ctx, number := c.r.IntN(20), c.w.ctx, c.s.Number()
+	n, ctx, number := c.r.IntN(24), c.w.ctx, c.s.Number()
 	who := c.role([]string{"analyst", "analyst", "legal", "legal", "legal", "legal", "legal", "legal", "legal", "legal", "dpo"}[min(n, 10)])
 	var what string
 	api := c.w.Client("tidewater", who)
@@ -94,9 +101,11 @@ func (c *caller) act() {
 		what = fmt.Sprint("approve ", c.s.TryApprove(ctx, who))
 	case n <= 16:
 		what = "order " + c.order(api)
-	default:
+	case n <= 19:
 		what = []string{"pause", "resume", "stop"}[c.r.IntN(3)]
 		c.steer(api, what)
+	default:
+		what = "test " + c.test(api)
 	}
 	c.calls = append(c.calls, who+": "+what)
 }
@@ -172,6 +181,41 @@ func (c *caller) steer(api *client.ClientWithResponses, what string) {
 	c.w.must(err)
 }
 
+// test asks for a test send to anybody: mostly to who may get one, also to
+// strangers, to people of other organisations and to addresses of the list.
+func (c *caller) test(api *client.ClientWithResponses) string {
+	pick := func(from ...string) string { return from[c.r.IntN(len(from))] }
+	ask := client.WordingTestRequest{To: []string{pick("me", "approver", "tidewater-legal", "tidewater-analyst", "vardag-legal", "nobody", "victim@example.test")}}
+	if c.r.IntN(2) == 0 {
+		ask.To = append(ask.To, pick("me", "approver", "nimbus-dpo"))
+	}
+	if c.r.IntN(3) == 0 {
+		ask.Person, ask.Reason = int64(1+c.r.IntN(12)), "a sample"
+	}
+	channel := pick("email", "sms", "letter")
+	res, err := api.TestWordingWithResponse(c.w.ctx, c.s.Number(), "people", client.TestWordingParamsChannel(channel), "en-GB", &client.TestWordingParams{}, ask)
+	c.w.must(err)
+	return channel + " " + res.Status()
+}
+
+// judgeTests holds every test send against the file of users.
+func (c *caller) judgeTests(t *testing.T, seed uint64) int {
+	registered := map[string]bool{}
+	for _, u := range c.w.users() {
+		if u.Org == "tidewater" {
+			registered[u.Email.Reveal()], registered[u.Phone.Reveal()] = true, true
+		}
+	}
+	all := c.w.messages("test-" + c.s.Number())
+	for _, m := range all {
+		marked := wording.Message{Subject: m.Subject, Text: m.Text, HTML: m.HTML}.IsTest()
+		if !marked || !registered[m.To] || !strings.Contains(m.Text, wording.TestReference) {
+			t.Errorf("seed %d: a test left to a registered person: %v, marked: %v\n%s\n%v", seed, registered[m.To], marked, m.Text, c.calls)
+		}
+	}
+	return len(all)
+}
+
 // rest waits until the sender has done something about every order.
 func (c *caller) rest() {
 	bus := c.w.onTheBus(c.s)
@@ -193,7 +237,7 @@ func (c *caller) judge(t *testing.T, keys *seal.Keyring, seed uint64) int {
 	c.w.must(err)
 	all := c.w.messages(c.s.Number())
 	for _, m := range all {
-		if !c.covered(entries, keys, m) {
+		if !c.covered(entries, keys, m) || strings.Contains(m.Text, wording.TestReference) {
 			t.Errorf("seed %d: a message to person with words %v left at %s and no approval covered it\n%v", seed, markIn.FindString(m.Text), m.At, c.calls)
 		}
 	}

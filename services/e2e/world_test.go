@@ -142,19 +142,25 @@ func (w *world) get(url string) (int, string) {
 // editUser changes a user before the start.
 func (w *world) editUser(id string, change func(*desk.User)) {
 	w.t.Helper()
-	path := filepath.Join(w.Dir, "users.yaml")
-	data, err := os.ReadFile(path)
+	all := w.users()
+	for i := range all {
+		if all[i].ID == id {
+			change(&all[i])
+		}
+	}
+	data, err := yaml.Marshal(map[string]any{"users": all})
+	w.must(err)
+	w.must(os.WriteFile(filepath.Join(w.Dir, "users.yaml"), data, 0o600))
+}
+
+// users reads the file of users.
+func (w *world) users() []desk.User {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.Dir, "users.yaml"))
 	w.must(err)
 	var file struct {
 		Users []desk.User `yaml:"users"`
 	}
 	w.must(yaml.Unmarshal(data, &file))
-	for i := range file.Users {
-		if file.Users[i].ID == id {
-			change(&file.Users[i])
-		}
-	}
-	data, err = yaml.Marshal(file)
-	w.must(err)
-	w.must(os.WriteFile(path, data, 0o600))
+	return file.Users
 }

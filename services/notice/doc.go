@@ -8,11 +8,14 @@
 // address: contacts are asked of scope for the people about to be written to,
 // used, and forgotten. Callbacks, which do carry addresses, are kept sealed.
 //
+// Texts, approved or not, leave it as test sends as well (testsend.go): marked,
+// and only to users of the organisation whose address it reads from a file itself.
+//
 // It hears dispatch.ordered, paused, resumed and stopped and everything that
 // can void an approval, as pokes of the journal; tickets on tocsin.dispatch.>;
 // and the providers' callbacks over HTTP, where it also serves the public notice
 // of a case (public.go). It says dispatch.planned, progressed,
-// completed and blocked, and approval.refused.
+// completed and blocked, approval.refused, and wording.tested.
 //
 // # What it guarantees
 //

@@ -3,6 +3,7 @@ package notice
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -111,10 +112,10 @@ func (s *Service) checkTest(ctx context.Context, q event.TestQuestion) (*testSen
 // addressTest finds out where the copies go. Who may ask and who may get one is
 // decided by our own file of users, whatever the question says of them.
 func (s *Service) addressTest(t *testSend) error {
-	if s.testers.path == "" {
-		return bus.Refuse("not_ready", "the sender knows no file of users, so it knows nobody to test with: set users")
-	}
 	all, err := s.testers.get()
+	if errors.Is(err, fs.ErrNotExist) {
+		return bus.Refuse("not_ready", "the sender has no file of users, so it knows nobody to test with: set users")
+	}
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 type wordingCmd struct {
 	Check   wordingCheckCmd   `cmd:"" help:"Check the texts, and lay them over every person of the sealed list. Exits with 2 if a finding blocks approval."`
 	Preview wordingPreviewCmd `cmd:"" help:"Show one person's notice as it would leave. Nothing is sent; the look is logged."`
+	Test    wordingTestCmd    `cmd:"" help:"Send a text, marked as a test, to yourself and to those who may approve it. Nobody of the list gets anything. Exits with 2 if a message did not go out."`
 	Diff    wordingDiffCmd    `cmd:"" help:"Compare two texts word by word: files, or versions of a case's texts."`
 }
 

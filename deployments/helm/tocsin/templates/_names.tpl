@@ -63,6 +63,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- else if eq .service "notice" }}
 {{- /* Its garbage is plenty and what lives is small. */}}
 - {name: GOGC, value: "300"}
+- {name: TOCSIN_USERS, value: /etc/tocsin/people/testers.yaml}
 - {name: TOCSIN_KEYS_KEYRING, value: /run/secrets/keys/keyring.yaml}
 - {name: TOCSIN_KEYS_LEDGER, value: /run/secrets/keys/ledger.key}
 - {name: TOCSIN_SENDGRID_API_KEY_FILE, value: /run/secrets/providers/sendgrid_api_key}
