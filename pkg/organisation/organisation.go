@@ -41,6 +41,10 @@ type Organisation struct {
 	// RetentionMonths is the promised retention after the last purchase or visit; 0 means silent.
 	RetentionMonths int      `yaml:"retention_months,omitempty" json:"retention_months,omitempty"`
 	Approval        Approval `yaml:"approval" json:"approval"`
+	// Canaries are made-up people whose mailboxes and numbers are the
+	// organisation's own. Every batch carries a message to one of them, and the
+	// provider is asked whether it holds exactly that. Empty: no batch is checked so.
+	Canaries []Canary `yaml:"canaries,omitempty" json:"canaries,omitempty"`
 	// ReminderHours are the hours before a due instant at which it reminds; the default is 48, 24, 12, 4, 1.
 	ReminderHours []int `yaml:"reminder_hours,omitempty" json:"reminder_hours,omitempty"`
 	// EscalateHours is how often a reminder is repeated that nobody acknowledges, within
@@ -286,6 +290,11 @@ func (o *Organisation) validate() error {
 	}
 	if err := o.Approval.validate(); err != nil {
 		return err
+	}
+	for i, c := range o.Canaries {
+		if err := c.validate(); err != nil {
+			return fmt.Errorf("canaries[%d]: %w", i, err)
+		}
 	}
 	if _, err := time.LoadLocation(o.Zone); err != nil || o.Zone == "" {
 		return fmt.Errorf("zone %q is not an IANA zone such as Europe/London", o.Zone)

@@ -47,6 +47,9 @@
 // 30022, 30034 and 30036. 9900000 stays sent without an end; 9900001 gets no callback at all.
 // Twilio's own test numbers +15005550001, 2, 3, 4 and 9 answer as they do there.
 //
+// The profile mix_up hands accepted messages to the wrong people, which no answer
+// and no count shows: only somebody who knows what a message should hold sees it.
+//
 // The faults profile can switch steering off, for measurements with arbitrary addresses.
 //
 // # Who is told, by what key

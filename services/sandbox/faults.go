@@ -26,6 +26,11 @@ type Faults struct {
 	LateAnswer       float64 `json:"late_answer"`        // accepted and recorded, answered after LateMS
 	LateMS           int     `json:"late_ms"`            // milliseconds; 0 means 30,000
 
+	// MixUp hands messages to the wrong people after they were accepted: each mail
+	// of a request goes to the next one's address, and each text message says what
+	// the one before it should have said.
+	MixUp bool `json:"mix_up"`
+
 	Slow     Delay    `json:"slow"` // before anything else, independent of the above
 	Receipts Receipts `json:"receipts"`
 
@@ -71,6 +76,9 @@ func profiles() map[string]Faults {
 		"blind": blind,
 		"limits": {
 			Profile: "limits", Seed: 1, RateLimited: 0.5, RetryAfter: 1,
+		},
+		"mix_up": { // an accident at the provider that no answer and no count shows
+			Profile: "mix_up", Seed: 1, MixUp: true,
 		},
 		"deaf": { // every answer lost, receipts and look-ups sound
 			Profile: "deaf", Seed: 1, AcceptThenDrop: 1,

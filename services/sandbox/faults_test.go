@@ -217,3 +217,41 @@ func TestAFullBacklogSlowsTheSenderInsteadOfLosingReceipts(t *testing.T) {
 	r.mu.Unlock()
 	r.until("all receipts after all", func() bool { return len(r.events) >= 2*told })
 }
+
+func TestAMixUpGivesMessagesToTheWrongPeople(t *testing.T) {
+	r := newRig(t, nil)
+	r.faultsAre(Faults{MixUp: true})
+	resp, body := r.mail(letter("ann@people.example", "bob@people.example", "cee@people.example"))
+	if resp == nil || resp.StatusCode != 202 {
+		t.Fatalf("mail: %s", body)
+	}
+	found, _ := r.list(shownFilter{size: 10, before: 1<<32 - 1})
+	to := map[string]string{}
+	for _, m := range found {
+		to[m.Notice] = m.To
+	}
+	if to["n0-ann@people.example"] != "bob@people.example" || to["n1-bob@people.example"] != "cee@people.example" || to["n2-cee@people.example"] != "ann@people.example" {
+		t.Errorf("the notices went to %v", to)
+	}
+	r.text(r.sms("+447700900001"))
+	second := r.sms("+447700900002")
+	second.Set("Body", "for the second")
+	r.text(second)
+	if found, _ := r.list(shownFilter{size: 1, before: 1<<32 - 1}); found[0].To != "+447700900002" || found[0].Text == "for the second" {
+		t.Errorf("the second text message is %+v", found[0])
+	}
+}
+
+func TestACanaryIsRecordedAndCountsAsNobody(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Canaries = []string{"own@office.example", "+447700900009"} })
+	for range 2 {
+		r.mail(letter("ann@people.example", "Own@office.example"))
+	}
+	r.text(r.sms("+447700900009"))
+	if sum := r.Summary("c-1", 10); sum.Canaries != 3 || sum.AcceptedTotal != 2 || sum.People != 1 || sum.ToldTwice != 1 || len(sum.Twice) != 1 {
+		t.Errorf("record %+v", sum)
+	}
+	if found, _ := r.list(shownFilter{size: 1, before: 1<<32 - 1}); !found[0].Canary {
+		t.Errorf("the message does not show that it is a canary's: %+v", found[0])
+	}
+}

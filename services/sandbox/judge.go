@@ -18,6 +18,7 @@ type Summary struct {
 	AcceptedTotal int             `json:"accepted_total"`
 	ByChannel     map[string]int  `json:"by_channel"`
 	ByState       map[string]int  `json:"by_state"`
+	Canaries      int             `json:"canaries"` // to addresses of the sender's own; in no other count
 	People        int             `json:"people"`
 	ToldOnce      int             `json:"told_once"`
 	ToldTwice     int             `json:"told_twice"` // addresses told more than once
@@ -73,6 +74,10 @@ func (s *Service) Summary(caseID string, twice int) Summary {
 		if caseID != "" && e.caseName() != caseID {
 			continue
 		}
+		if s.canaries[e.addr] {
+			out.Canaries++
+			continue
+		}
 		out.AcceptedTotal++
 		out.ByChannel[e.env.channel.String()]++
 		out.ByState[e.state.String()]++
@@ -87,7 +92,10 @@ func (s *Service) Summary(caseID string, twice int) Summary {
 			notices[e.notice] = false
 		}
 	}
-	for _, newest := range r.byAddr {
+	for addr, newest := range r.byAddr {
+		if s.canaries[addr] {
+			continue
+		}
 		s.countPerson(&out, caseID, newest, twice)
 	}
 	out.Notices = len(notices)
@@ -227,7 +235,7 @@ func (s *Service) listNotices(w http.ResponseWriter, r *http.Request) {
 		s.record.mu.Lock()
 		end := min(from+slabSize, s.record.count)
 		for i := from; i < end; i++ {
-			if e := s.record.at(i); caseID == "" || e.caseName() == caseID {
+			if e := s.record.at(i); (caseID == "" || e.caseName() == caseID) && !s.canaries[e.addr] {
 				lines = append(lines, line{e.noticeID(), e.attempt(), e.env.channel.String(), e.state.String(), e.env.at.UnixMilli()})
 			}
 		}
@@ -266,7 +274,8 @@ type shownMessage struct {
 	Template string      `json:"template,omitempty"`
 	Data     string      `json:"template_data,omitempty"`
 	Attached int         `json:"attachments,omitempty"`
-	Kept     bool        `json:"kept"` // false: the body has made room for newer ones
+	Canary   bool        `json:"canary,omitempty"` // to an address of the sender's own
+	Kept     bool        `json:"kept"`             // false: the body has made room for newer ones
 	History  []happening `json:"history,omitempty"`
 }
 
@@ -276,7 +285,7 @@ func (s *Service) show(i uint32) shownMessage {
 	m := shownMessage{
 		ID: strconv.FormatUint(uint64(i)+1, 10), Channel: e.env.channel.String(), At: e.env.at, To: e.piece(e.to),
 		From: e.env.from, FromName: e.env.fromName, Subject: e.subject(), State: e.state.String(), Error: int(e.code),
-		Case: e.caseName(), Notice: e.noticeID(), Attempt: e.attempt(), Provider: e.env.id,
+		Case: e.caseName(), Notice: e.noticeID(), Attempt: e.attempt(), Provider: e.env.id, Canary: s.canaries[e.addr],
 	}
 	d := s.record.kept(i)
 	if d != nil {

@@ -208,6 +208,19 @@ func (r *record) addressKey(c channel, address string) uint64 {
 	return maphash.String(r.seed, address)<<1 | uint64(c)
 }
 
+// addressKeys returns the keys of addresses and E.164 numbers.
+func (r *record) addressKeys(addresses []string) map[uint64]bool {
+	keys := make(map[uint64]bool, len(addresses))
+	for _, a := range addresses {
+		c := email
+		if strings.HasPrefix(a, "+") {
+			c = sms
+		}
+		keys[r.addressKey(c, a)] = true
+	}
+	return keys
+}
+
 func (r *record) hash(s string) uint64 {
 	if s == "" {
 		return 0

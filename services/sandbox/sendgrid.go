@@ -166,8 +166,26 @@ func (s *Service) acceptMail(m *mailSend, now time.Time, f *faulty) string {
 		batch.person(&m.Personalizations[i], now)
 	}
 	env.text = batch.text.String()
+	if f.MixUp {
+		shiftRecipients(batch.entries)
+	}
 	s.store(env, batch.entries, batch.details)
 	return env.id
+}
+
+// shiftRecipients gives every mail of a request the address of the next one.
+func shiftRecipients(all []entry) {
+	if len(all) == 0 {
+		return
+	}
+	first := all[0]
+	for i := range all {
+		next := first
+		if i+1 < len(all) {
+			next = all[i+1]
+		}
+		all[i].to, all[i].addr, all[i].fate = next.to, next.addr, next.fate
+	}
 }
 
 // mailBatch turns the personalizations of a request into entries.

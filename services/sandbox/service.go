@@ -41,6 +41,10 @@ type Config struct {
 	// It defaults to NoticeFromPath.
 	NoticeFromCallback func(*url.URL) (notice, attempt string)
 
+	// Canaries are addresses and numbers of the sender's own. What goes there is
+	// recorded and shown, and counts in no summary as somebody who was told.
+	Canaries []string
+
 	// Seed makes provider ids reproducible; 0 draws one, so that two runs never share an id.
 	Seed uint64
 	// Faults is the profile at the start.
@@ -81,6 +85,8 @@ type Service struct {
 	events    *outbox // SendGrid
 	callbacks *outbox // Twilio
 	requests  atomic.Uint64
+	lastBody  atomic.Pointer[content] // of the newest text message, for Faults.MixUp
+	canaries  map[uint64]bool         // address keys
 	stats     stats
 
 	closed    chan struct{}
@@ -128,6 +134,7 @@ func New(cfg Config) (*Service, error) {
 		events: newOutbox(cfg.MaxBacklog), callbacks: newOutbox(cfg.MaxBacklog),
 		closed: make(chan struct{}), public: base64.StdEncoding.EncodeToString(der),
 	}
+	s.canaries = s.record.addressKeys(cfg.Canaries)
 	if s.pages, err = newPages(); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}

@@ -112,6 +112,9 @@ func (s *Service) createSMS(w http.ResponseWriter, r *http.Request) {
 		}
 		outcome = steered
 	}
+	if before := s.lastBody.Swap(env.content); f.MixUp && before != nil {
+		env.content = before
+	}
 	index := s.acceptSMS(env, to, outcome)
 	if !s.answer(w, r, f, fault) {
 		return
