@@ -53,6 +53,19 @@ type OrderProgress struct {
 	PerSecond float64 `json:"per_second,omitempty"`
 	// Reasons counts transitions by channel and reason: Reasons["email"]["lost_answer"].
 	Reasons map[string]map[string]int64 `json:"reasons"`
+	// Canaries count the batches' canaries; nil if none was sent.
+	Canaries *CanaryCount `json:"canaries,omitempty"`
+}
+
+// CanaryCount counts the canaries that a provider accepted, one a batch.
+type CanaryCount struct {
+	Sent int64 `json:"sent"`
+	// LookedUp were asked for at the provider, which holds exactly what was handed over.
+	LookedUp int64 `json:"looked_up"`
+	// Received have a receipt for the right address.
+	Received int64 `json:"received"`
+	// Wrong are batches in which something went to somebody else, or said something else.
+	Wrong int64 `json:"wrong"`
 }
 
 // ReceiptHealth says when a provider's callbacks were last understood.

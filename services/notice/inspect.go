@@ -25,7 +25,7 @@ func (w *worker) inspectEmail(body []byte, r *run) error {
 		}
 		l := &r.letters[i]
 		if what := w.wrong(m, l, r.attempt.id, i); what != "" {
-			bad = block("letter_mismatch", "the message for person %d has the wrong %s", r.attempt.people[i], what)
+			bad = block("letter_mismatch", "the message for person %d has the wrong %s", l.row.person, what)
 			return false
 		}
 		i++
@@ -36,7 +36,7 @@ func (w *worker) inspectEmail(body []byte, r *run) error {
 		return bad
 	case err != nil:
 		return block("letter_mismatch", "a request cannot be read back: %v", err)
-	case i != len(r.letters) || i != len(r.attempt.people):
+	case i != len(r.letters) || r.canary == nil && i != len(r.attempt.people) || r.canary != nil && i != len(r.attempt.people)+1:
 		return block("letter_mismatch", "a request for %d people names %d", len(r.attempt.people), i)
 	}
 	return nil

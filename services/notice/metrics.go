@@ -14,6 +14,7 @@ type meters struct {
 	requests metric.Int64Counter // provider requests by class
 	receipts metric.Int64Counter // receipts by provider and verdict
 	refused  metric.Int64Counter // orders refused by reason
+	canaries metric.Int64Counter // canaries by channel and what their look-up showed
 	mismatch metric.Int64Counter // tallies that did not add up; must stay 0
 }
 
@@ -30,6 +31,7 @@ func newMeters(p metric.MeterProvider) (m meters, err error) {
 	m.requests = counter("tocsin.notice.requests", "Requests to providers by channel and what their answer proved.")
 	m.receipts = counter("tocsin.notice.receipts", "Receipts by provider and verdict.")
 	m.refused = counter("tocsin.notice.refused", "Batches refused because the approval did not cover them, by reason.")
+	m.canaries = counter("tocsin.notice.canaries", "Canaries of batches by channel and what a look-up or a receipt showed.")
 	m.mismatch = counter("tocsin.notice.tally_mismatch", "Tallies that did not add up to the sealed list.")
 	return m, err
 }

@@ -79,6 +79,9 @@ func (s *Service) orderProgress(ctx context.Context, p *plan) (o event.OrderProg
 			o.PossibleDuplicates += n
 		}
 	}
+	if o.Canaries, err = s.store.canaryCount(ctx, p.id); err != nil {
+		return o, err
+	}
 	o.FirstSentAt, o.LastSentAt = instant(p.firstAt), instant(p.lastAt)
 	if d := float64(p.lastAt-p.firstAt) / 1000; d > 0 {
 		o.PerSecond = float64(handed) / d

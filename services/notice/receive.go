@@ -130,8 +130,15 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 			if err != nil {
 				return err
 			}
-			if a == nil || a.account != d.from.name || !s.genuine(ctx, a, f) {
+			canary := a != nil && s.isCanary(a, f)
+			if a == nil || a.account != d.from.name || !canary && !s.genuine(ctx, a, f) {
 				d.strays = append(d.strays, f)
+				continue
+			}
+			if err := s.canaryReceipt(ctx, a, f, canary); err != nil {
+				return err
+			}
+			if canary {
 				continue
 			}
 			byCampaign[a.campaign] = append(byCampaign[a.campaign], fact{Receipt: f, channel: a.channel, person: a.people[f.Pos], scheduled: a.batch != ""})

@@ -96,7 +96,7 @@ func newRigOn(t testing.TB, db *sqldb.DB, people []person.Contact, change func(*
 	t.Helper()
 	r := &rig{db: db, t: t, nats: bustest.Start(t), people: &crowd{list: people}, cfg: change, logs: &bytes.Buffer{}}
 	r.makeKeys()
-	r.makeOrganisation()
+	r.makeOrganisation("")
 	r.startSandbox()
 	r.startScope()
 	var err error
@@ -121,7 +121,7 @@ func (r *rig) makeKeys() {
 	}
 }
 
-func (r *rig) makeOrganisation() {
+func (r *rig) makeOrganisation(more string) {
 	var err error
 	r.orgs, err = organisation.Load(fstest.MapFS{"tidewater.yaml": {Data: []byte(`
 id: tidewater
@@ -133,7 +133,7 @@ contact: {label: Privacy team, email: privacy@tidewater.example, phone: "+441632
 channels: [email, sms, post]
 sender: {email_name: "Tidewater Connections", email: notices@tidewater.example, sms: "+447700900000", post: "1 Quay St"}
 approval: {eyes: 1, roles: [legal, dpo]}
-`)}})
+` + more)}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func (r *rig) startSandbox() {
 	var err error
 	r.box, err = sandbox.New(sandbox.Config{
 		Now: time.Now, SendGridKey: testSG, TwilioAccountSID: testSID, TwilioAuthToken: testTok,
-		EventWebhookURL: r.front + "/v1/receipts/sendgrid", StepDelay: 5 * time.Millisecond, RetryBase: 50 * time.Millisecond, CancelBefore: time.Second,
+		EventWebhookURL: r.front + "/v1/receipts/sendgrid", Canaries: []string{canaryMail, canaryPhone}, StepDelay: 5 * time.Millisecond, RetryBase: 50 * time.Millisecond, CancelBefore: time.Second,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -137,6 +137,7 @@ type run struct {
 	attempt attempt
 	letters []letter
 	answers []carrier.Answer // one for each letter, or a single one for all
+	canary  *canary          // whose letter is the last one, if there is one
 }
 
 // another means that the round did something and there may be more.
@@ -195,6 +196,9 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 			return wait, nil
 		}
 	}
+	if len(w.canariesOf(k.org)) > 0 {
+		w.most = min(w.most, pageSize-1) // the canary takes a place
+	}
 	runs := w.divide(letters)
 	if a := w.holdBack(ctx, k, runs); a.Class != carrier.Accepted {
 		return w.notHeld(ctx, runs[0], a), nil
@@ -204,6 +208,7 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	} else if err != nil {
 		return 0, err
 	}
+	w.addCanaries(k, runs)
 	if err := w.deliver(ctx, k, runs); err != nil {
 		return 0, err
 	}
@@ -385,13 +390,18 @@ func (w *worker) record(ctx context.Context, runs []*run) (time.Duration, error)
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	wait := another
+	wait, canaries := another, w.takeCanaries(end, runs)
 	counts, err := w.s.store.persist(end, w.p.campaign, w.s.cfg.Now(), func(l *ledger) error {
 		for _, r := range runs {
 			if len(r.answers) == 0 { // never reached
 				r.answers = []carrier.Answer{{Class: carrier.NotSent, Detail: "held back"}}
 			}
 			if err := w.s.outcome(l, w.p, r); err != nil {
+				return err
+			}
+		}
+		for _, c := range canaries {
+			if err := l.keepCanary(c); err != nil {
 				return err
 			}
 		}

@@ -89,6 +89,10 @@ type Config struct {
 	// Canary is how long the first page of a list goes ahead of the others, so that
 	// a mistake is seen while it is small; 0 means that all go at once.
 	Canary time.Duration
+	// CanaryEvery is the least time between two look-ups of canaries at SendGrid;
+	// 0 means 30 s. One takes two requests of the six a minute that SendGrid
+	// allows, and doubts need the others.
+	CanaryEvery time.Duration
 	// MaxFailed is the share of messages that may fail before the sending stops
 	// for a person to look, once a hundred have come to an end; 0 means 0.3.
 	MaxFailed float64
@@ -213,6 +217,10 @@ type Service struct {
 
 	accounts []*account // in the order in which they stand in for each other
 
+	// canaryTo are the hashes of the canaries' addresses by organisation.
+	canaryTo     map[string]map[uint64]bool
+	canariesRest rests
+
 	attempts  *attemptCache
 	campaigns campaignsKnown
 	receipts  *receiver
@@ -236,6 +244,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, log: cfg.Log, tracer: cfg.Tracer.Tracer("tocsin.dev/services/notice"),
 		secrets: secrets{cfg.Key}, kick: make(chan struct{}, 1), attempts: newAttemptCache(),
+		canaryTo: canaryAddresses(cfg.Organisations),
 	}
 	s.keys.path, s.keys.what, s.keys.load = cfg.Keyring, "keyring of approvals", seal.LoadKeyring
 	s.testers.path, s.testers.what, s.testers.load = cfg.Users, "file of users", loadTesters
@@ -294,6 +303,9 @@ func (c Config) withDefaults() Config {
 	if c.SettleFor <= 0 {
 		c.SettleFor = 10 * time.Minute
 	}
+	if c.CanaryEvery <= 0 {
+		c.CanaryEvery = 30 * time.Second
+	}
 	if c.MaxFailed <= 0 {
 		c.MaxFailed = 0.3
 	}
@@ -320,6 +332,7 @@ func (s *Service) Run(ctx context.Context) error {
 	all.Go(func() { s.list(ctx) })
 	all.Go(func() { s.tell(ctx) })
 	all.Go(func() { s.settleDoubts(ctx) })
+	all.Go(func() { s.watchCanaries(ctx) })
 	all.Wait()
 	s.jobs.Wait()
 	for _, a := range s.accounts {

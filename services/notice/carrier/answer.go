@@ -2,6 +2,8 @@ package carrier
 
 import (
 	"fmt"
+	"hash/maphash"
+	"strings"
 	"time"
 )
 
@@ -126,4 +128,17 @@ type Receipt struct {
 	At time.Time
 	// Message is the vendor's id of the message.
 	Message string
+	// To is the AddressHash of where the vendor says it went; 0 if it does not say.
+	To uint64
+}
+
+var addressSeed = maphash.MakeSeed()
+
+// AddressHash returns a number by which this process can tell whether two
+// addresses are the same. No other process can, and it is not to be stored.
+func AddressHash(address string) uint64 {
+	if address == "" {
+		return 0
+	}
+	return maphash.String(addressSeed, strings.ToLower(address)) | 1
 }

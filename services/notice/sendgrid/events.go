@@ -118,7 +118,7 @@ func (s *scanner) event(f func(carrier.Receipt), stranger func(carrier.Receipt, 
 			return ErrEvents
 		}
 	}
-	r := carrier.Receipt{At: time.Unix(e.at, 0).UTC(), Message: plain(e.message)}
+	r := carrier.Receipt{At: time.Unix(e.at, 0).UTC(), Message: plain(e.message), To: carrier.AddressHash(plain(e.email))}
 	r.Meaning, r.Code = meaningOf(plain(e.event), plain(e.kind), plain(e.status), plain(e.reason))
 	if r.Meaning == carrier.Ignored {
 		return nil

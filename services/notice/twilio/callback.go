@@ -67,6 +67,7 @@ func (v *Verifier) Read(caseID, notice, attempt string, body []byte, signature s
 		return r, true, err
 	}
 	r.Message = valueOf(params, "MessageSid")
+	r.To = carrier.AddressHash(valueOf(params, "To"))
 	r.Code, _ = strconv.Atoi(valueOf(params, "ErrorCode")) // absent unless it failed
 	r.Meaning = meaningOf(valueOf(params, "MessageStatus"), r.Code)
 	return r, true, nil

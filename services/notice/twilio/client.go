@@ -163,6 +163,20 @@ func (c *Client) Find(ctx context.Context, to, body string, notice carrier.ID, s
 	return nil, nil
 }
 
+// Fetch asks Twilio for one message by its SID and returns where it goes and
+// what it says, byte for byte.
+func (c *Client) Fetch(ctx context.Context, sid string) (to, body string, err error) {
+	call := c.newCall(ctx)
+	m, err := api.NewApiServiceWithClient(call).FetchMessage(sid, &api.FetchMessageParams{})
+	if a := call.answer(c.cfg.Now()); a.Class != carrier.Accepted {
+		return "", "", ErrLookup{a}
+	}
+	if err != nil || m.To == nil || m.Body == nil {
+		return "", "", errors.New("twilio look-up: the answer is not readable")
+	}
+	return *m.To, *m.Body, nil
+}
+
 // ErrLookup means that Twilio could not be asked. It proves nothing about any message.
 type ErrLookup struct{ Answer carrier.Answer }
 
