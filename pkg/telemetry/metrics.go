@@ -17,6 +17,9 @@ const (
 	NoticeReceipts = "tocsin.notice.receipts"
 	// NoticeRefused counts what was not sent because no approval covered it. Attribute: reason.
 	NoticeRefused = "tocsin.notice.refused"
+	// NoticeCanaries counts canaries of batches. Attributes: channel, verdict ("right",
+	// "mismatch" or "unknown").
+	NoticeCanaries = "tocsin.notice.canaries"
 	// NoticeTallyMismatch counts tallies that did not add up to the sealed list.
 	NoticeTallyMismatch = "tocsin.notice.tally_mismatch"
 	// DeadLetters counts messages that were parked. Attribute: handler.

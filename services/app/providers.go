@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/process"
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/web"
@@ -33,7 +34,7 @@ func (a *app) addSandbox() {
 			if err = a.sandboxAccount(); err != nil {
 				return err
 			}
-			a.running.Sandbox, err = newSandbox(a.Settings, a.running.URL, a.now, a.log)
+			a.running.Sandbox, err = newSandbox(a.Settings, a.running.URL, canariesOf(a.orgs), a.now, a.log)
 			if err != nil {
 				return err
 			}
@@ -61,7 +62,17 @@ func (a *app) sandboxAccount() error {
 	return nil
 }
 
-func newSandbox(s Settings, publicURL string, now func() time.Time, log *slog.Logger) (*sandbox.Service, error) {
+// canariesOf lists the addresses at which organisations have canaries of their own.
+func canariesOf(orgs *organisation.Registry) (all []string) {
+	for _, o := range orgs.All() {
+		for _, c := range o.Canaries {
+			all = append(all, c.Email.Reveal(), c.Phone.Reveal())
+		}
+	}
+	return all
+}
+
+func newSandbox(s Settings, publicURL string, canaries []string, now func() time.Time, log *slog.Logger) (*sandbox.Service, error) {
 	key, err := sandboxKey(filepath.Join(s.DataDir, "keys", "sandbox.key"))
 	if err != nil {
 		return nil, err
@@ -69,7 +80,7 @@ func newSandbox(s Settings, publicURL string, now func() time.Time, log *slog.Lo
 	return sandbox.New(sandbox.Config{
 		Now: now, Log: log, SigningKey: key, SendGridKey: s.SendGrid.APIKey,
 		TwilioAccountSID: s.Twilio.AccountSID, TwilioAuthToken: s.Twilio.AuthToken,
-		EventWebhookURL: publicURL + "/v1/receipts/sendgrid",
+		EventWebhookURL: publicURL + "/v1/receipts/sendgrid", Canaries: canaries,
 	})
 }
 
@@ -110,7 +121,7 @@ func RunSandbox(ctx context.Context, s Settings, log *slog.Logger, ready func(ur
 	if err != nil {
 		return err
 	}
-	sb, err := newSandbox(s, s.PublicURL, time.Now, log)
+	sb, err := newSandbox(s, s.PublicURL, nil, time.Now, log)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -128,7 +128,7 @@ func (in *Installation) writeUsers(orgs []string) error {
 			in.secrets[id] = secret
 			file.Users = append(file.Users, desk.User{
 				ID: id, Name: strings.ToUpper(role[:1]) + role[1:] + " of " + org, Org: org, Roles: []desk.Role{desk.Role(role)},
-				Email: person.Email(id + "@" + org + ".example.test"), Phone: person.Phone(fmt.Sprintf("+4477009001%02d", len(file.Users))),
+				Email: person.Email(id + "@" + org + ".example.test"), Phone: person.Phone(fmt.Sprintf("+4477009005%02d", len(file.Users))),
 				Reads: []string{"en", "sv"}, Installation: role == "admin", Password: hash, TokenSHA256: desk.HashToken(secret.Token),
 			})
 		}

@@ -361,7 +361,8 @@ func (b *bench) playNotice() {
 	bus.Answer(bb, event.AskProgress, func(_ context.Context, q event.ProgressQuestion) (event.ProgressAnswer, error) {
 		return event.ProgressAnswer{At: b.now.Now(), Orders: []event.OrderProgress{{Order: q.Order, Revision: 1, State: "sending", Listed: 500, People: 500,
 			Tally: event.Tally{People: 500, Pending: 100, Told: 390, InDoubt: 5, Unreachable: 5, States: map[string]map[string]int64{
-				"email": {"delivered": 380, "accepted": 10, "planned": 100, "in_doubt": 5}, "none": {"unreachable": 5}}}}}}, nil
+				"email": {"delivered": 380, "accepted": 10, "planned": 100, "in_doubt": 5}, "none": {"unreachable": 5}}},
+			Canaries: &event.CanaryCount{Sent: 4, LookedUp: 2, Received: 3}}}}, nil
 	})
 	bus.Answer(bb, event.AskForecast, func(_ context.Context, q event.ForecastQuestion) (event.ForecastAnswer, error) {
 		at := b.now.Now()

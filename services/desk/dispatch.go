@@ -36,6 +36,8 @@ type DispatchCheck struct {
 	// Channels counts the people of the list who have an address for each approved channel.
 	Channels    map[string]int64
 	Unreachable int64
+	// Canaries counts the organisation's canaries by channel.
+	Canaries map[string]int
 	// Confirm is what must be typed: the case number and the number of people.
 	Confirm string
 }
@@ -71,7 +73,7 @@ func (s *Service) CheckDispatch(ctx context.Context, who User, number string) (D
 
 // checkDispatch holds a case against what an order needs; name returns the display name of a user.
 func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, approvalID string, now time.Time, name func(string) string) DispatchCheck {
-	d := DispatchCheck{Channels: map[string]int64{}}
+	d := DispatchCheck{Channels: map[string]int64{}, Canaries: canaries(org)}
 	must := func(name string, holds bool, yes, no string) {
 		d.Preconditions = append(d.Preconditions, Precondition{name, holds, map[bool]string{true: yes, false: no}[holds]})
 	}
@@ -116,6 +118,20 @@ func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, a
 	must("none_running", !running, "No other sending is under way.", "Another sending of this case is under way.")
 	must("open", c.Status == casefile.StatusOpen, "The case is open.", "The case is closed.")
 	return d
+}
+
+// canaries counts an organisation's canaries by channel.
+func canaries(org *organisation.Organisation) map[string]int {
+	n := map[string]int{}
+	for _, c := range org.Canaries {
+		if c.Email != "" {
+			n["email"]++
+		}
+		if c.Phone != "" {
+			n["sms"]++
+		}
+	}
+	return n
 }
 
 // standing returns the newest approval that covers the case as it is, and

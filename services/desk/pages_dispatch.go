@@ -47,11 +47,12 @@ func (s *Service) renderDispatch(w http.ResponseWriter, r *http.Request, u User,
 		F                         orderForm
 		Approvers                 []string
 		Sender, Cooling, Earliest string
+		Canaries                  string
 		Samples                   []textView
 		Orders                    []orderView
 		Forecast                  *event.ForecastAnswer
 		InTime                    string
-	}{casePage: s.caseFrame(r, u, c, "Tell the people"), Check: check, F: f, Sender: senderWords(org)}
+	}{casePage: s.caseFrame(r, u, c, "Tell the people"), Check: check, F: f, Sender: senderWords(org), Canaries: canaryWords(check)}
 	for _, id := range check.Approvers {
 		page.Approvers = append(page.Approvers, s.userName(id))
 	}
@@ -207,6 +208,7 @@ type progressPage struct {
 	Tally                *event.Tally
 	Channels             []bar
 	Words                string
+	Canaries             string
 	Rate, Finish, Margin string
 	Problem              string
 	Steer, MayOrder      bool
@@ -239,6 +241,7 @@ func (s *Service) renderProgress(w http.ResponseWriter, r *http.Request, u User,
 		page.Problem = answer(err).Message
 	} else if p.Tally.People > 0 {
 		page.Tally, page.Channels, page.Words = &p.Tally, bars(p.Tally), progressWords(p)
+		page.Canaries = canariesSoFar(p.Canaries)
 		s.addForecast(&page, p)
 	}
 	return s.renderForm(w, "progress", &page.Frame, &page, cause)

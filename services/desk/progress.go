@@ -74,11 +74,15 @@ func (a *apiServer) GetProgress(ctx context.Context, r api.GetProgressRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return api.GetProgress200JSONResponse{
+	out := api.GetProgress200JSONResponse{
 		Order: p.Order, State: string(p.Standing), Activity: p.State, Reason: p.Reason, Detail: p.Detail, Listed: p.Listed, People: p.People,
 		Tally: p.Tally, At: p.At, PossibleDuplicates: p.PossibleDuplicates, FirstSentAt: instantOf(p.FirstSentAt), LastSentAt: instantOf(p.LastSentAt),
 		PerSecond: p.PerSecond, FinishFrom: p.FinishFrom, FinishTo: p.FinishTo,
-	}, nil
+	}
+	if p.Canaries != nil {
+		out.Canaries = *p.Canaries
+	}
+	return out, nil
 }
 
 // MessageFilter picks messages of a case. Empty fields do not filter.

@@ -272,7 +272,7 @@ func TestDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	known := map[string]bool{}
 	for _, name := range []string{telemetry.DutyMargin + "_seconds", telemetry.HandlerDuration + "_seconds_bucket", telemetry.NoticeMessages + "_total",
 		telemetry.NoticeRequests + "_total", telemetry.NoticeReceipts + "_total", telemetry.NoticeRefused + "_total",
-		telemetry.NoticeTallyMismatch + "_total", telemetry.DeadLetters + "_total"} {
+		telemetry.NoticeCanaries + "_total", telemetry.NoticeTallyMismatch + "_total", telemetry.DeadLetters + "_total"} {
 		known[strings.ReplaceAll(name, ".", "_")] = true
 	}
 	dashboard := read(t, deployments, "grafana/tocsin.json")

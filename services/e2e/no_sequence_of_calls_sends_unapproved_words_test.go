@@ -235,13 +235,12 @@ var markIn = regexp.MustCompile(`\(words (\d+)\)`)
 func (c *caller) judge(t *testing.T, keys *seal.Keyring, seed uint64) int {
 	entries, err := c.w.onTheBus(c.s).journal.Entries(c.w.ctx, "tidewater", c.s.Number())
 	c.w.must(err)
-	all := c.w.messages(c.s.Number())
-	for _, m := range all {
+	for _, m := range c.w.everyMessage(c.s.Number()) {
 		if !c.covered(entries, keys, m) || strings.Contains(m.Text, wording.TestReference) {
 			t.Errorf("seed %d: a message to person with words %v left at %s and no approval covered it\n%v", seed, markIn.FindString(m.Text), m.At, c.calls)
 		}
 	}
-	return len(all)
+	return len(c.w.messages(c.s.Number()))
 }
 
 // slack is how long before a provider has a message the sender may have looked

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,9 +239,17 @@ func (w *world) onTheCommandLine(s *demo.Story, seen client.NoticePreview) {
 type shown struct {
 	To, Subject, Text, HTML, Encoding, Channel, Notice string
 	At                                                 time.Time
+	Canary                                             bool // to an address of the organisation's own
 }
 
+// messages returns what people got of a case.
 func (w *world) messages(number string) []shown {
+	w.t.Helper()
+	return slices.DeleteFunc(w.everyMessage(number), func(m shown) bool { return m.Canary })
+}
+
+// everyMessage returns what people and canaries got of a case.
+func (w *world) everyMessage(number string) []shown {
 	w.t.Helper()
 	status, body := w.get(w.running.SandboxURL + "/sandbox/messages.json?size=1000&case=" + number)
 	var page struct{ Messages []shown }

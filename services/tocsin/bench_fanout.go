@@ -41,6 +41,7 @@ type benchFanoutCmd struct {
 	Kill    int     `default:"0" help:"How often notice and NATS are killed with SIGKILL."`
 	Faults  string  `default:"none" help:"Faults profile of the sandbox: none, storm, blind, limits or deaf."`
 	Rate    float64 `help:"Pace of the provider in messages a second, as an operator would set it; 0 is as fast as it goes."`
+	Canary  bool    `help:"Let a canary travel in every batch; it counts as nobody."`
 	Profile string  `help:"Write the CPU profile of the last process of notice to this file." type:"path"`
 	JSON    bool    `name:"json" help:"Print JSON."`
 }
@@ -173,7 +174,7 @@ func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error)
 	if err := os.MkdirAll(filepath.Join(w.Dir, "orgs"), 0o700); err != nil {
 		return err
 	}
-	return errors.Join(os.WriteFile(w.file(), data, 0o600), os.WriteFile(filepath.Join(w.Dir, "orgs", "bench.yaml"), []byte(fanoutOrganisation), 0o600))
+	return errors.Join(os.WriteFile(w.file(), data, 0o600), os.WriteFile(filepath.Join(w.Dir, "orgs", "bench.yaml"), []byte(f.organisation()), 0o600))
 }
 
 func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error {
@@ -183,7 +184,7 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 	}
 	f.box, err = sandbox.New(sandbox.Config{
 		Now: time.Now, SendGridKey: f.world.SendGridKey, TwilioAccountSID: f.world.AccountSID, TwilioAuthToken: f.world.AuthToken,
-		EventWebhookURL: "http://" + f.world.HTTPListen + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100,
+		EventWebhookURL: "http://" + f.world.HTTPListen + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100, Canaries: []string{fanoutCanaryMail, fanoutCanaryPhone},
 		RetryBase: 100 * time.Millisecond, RetryMax: time.Second, CallbackWorkers: fanoutConns,
 		HTTPClient: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConns: fanoutConns + 8, MaxIdleConnsPerHost: fanoutConns + 8}},
 	})

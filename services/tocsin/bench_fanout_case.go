@@ -30,6 +30,19 @@ sender: {email_name: "Bench Ltd", email: notices@bench.example, sms: "+447700900
 approval: {eyes: 1, roles: [legal]}
 `
 
+// The canary's addresses, where no person of the list is.
+const (
+	fanoutCanaryMail  = "canary@bench.example"
+	fanoutCanaryPhone = "+447700900190"
+)
+
+func (f *fanout) organisation() string {
+	if !f.Canary {
+		return fanoutOrganisation
+	}
+	return fanoutOrganisation + fmt.Sprintf("canaries: [{given_name: Serinus, family_name: Canaria, email: %s, phone: %q}]\n", fanoutCanaryMail, fanoutCanaryPhone)
+}
+
 const fanoutDigest = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
 
 var fanoutTexts = map[string]event.WordingDrafted{

@@ -974,6 +974,9 @@ type Calendar struct {
 	URL string `json:"url"`
 }
 
+// CanaryCount One canary travels in each batch; absent if none was sent.
+type CanaryCount = event.CanaryCount
+
 // Case defines model for Case.
 type Case struct {
 	Alerts        []CaseAlert      `json:"alerts"`
@@ -1173,6 +1176,9 @@ type DismissAlerts struct {
 type DispatchCheck struct {
 	// Approval The approval that an order would rely on.
 	Approval string `json:"approval,omitempty,omitzero"`
+
+	// Canaries Canaries of the organisation's own by channel; on a channel without one no batch is checked at the provider.
+	Canaries map[string]int `json:"canaries,omitempty,omitzero"`
 
 	// Channels People of the list who can be reached on each approved channel.
 	Channels map[string]int64 `json:"channels"`
@@ -1588,12 +1594,15 @@ type Progress struct {
 	Activity string `json:"activity,omitempty,omitzero"`
 
 	// At When it was counted.
-	At          time.Time `json:"at"`
-	Detail      string    `json:"detail,omitempty,omitzero"`
-	FinishFrom  time.Time `json:"finish_from,omitempty,omitzero"`
-	FinishTo    time.Time `json:"finish_to,omitempty,omitzero"`
-	FirstSentAt time.Time `json:"first_sent_at,omitempty,omitzero"`
-	LastSentAt  time.Time `json:"last_sent_at,omitempty,omitzero"`
+	At time.Time `json:"at"`
+
+	// Canaries One canary travels in each batch; absent if none was sent.
+	Canaries    CanaryCount `json:"canaries,omitempty,omitzero"`
+	Detail      string      `json:"detail,omitempty,omitzero"`
+	FinishFrom  time.Time   `json:"finish_from,omitempty,omitzero"`
+	FinishTo    time.Time   `json:"finish_to,omitempty,omitzero"`
+	FirstSentAt time.Time   `json:"first_sent_at,omitempty,omitzero"`
+	LastSentAt  time.Time   `json:"last_sent_at,omitempty,omitzero"`
 
 	// Listed People for whom a row of the ledger exists.
 	Listed int64  `json:"listed"`
