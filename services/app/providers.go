@@ -114,14 +114,20 @@ func newSandboxKey(path string) (*ecdsa.PrivateKey, error) {
 }
 
 // RunSandbox runs the look-alike providers alone, with the accounts of the
-// settings, until ctx ends. Ready gets its address and the public key of its
+// settings, until ctx ends. It knows the canaries of the organisations there are
+// in the folder, which count as nobody. Ready gets its address and the public key of its
 // event webhook.
 func RunSandbox(ctx context.Context, s Settings, log *slog.Logger, ready func(url, publicKey string)) error {
 	ln, err := web.Listen(ctx, s.SandboxListen)
 	if err != nil {
 		return err
 	}
-	sb, err := newSandbox(s, s.PublicURL, nil, time.Now, log)
+	// An empty or missing folder has no canaries.
+	orgs, err := organisation.Load(os.DirFS(s.Organisations))
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	sb, err := newSandbox(s, s.PublicURL, canariesOf(orgs), time.Now, log)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -130,8 +130,12 @@ func startProvider(ctx context.Context, t *testing.T, receiptsAt string) provide
 	t.Helper()
 	p := provider{sendGridKey: "SG.e2e", sid: "AC" + strings.Repeat("0", 32), token: hex.EncodeToString([]byte("sandbox-token-16"))}
 	dir := t.TempDir()
+	organisations, err := filepath.Abs("../samples/organisations")
+	if err != nil {
+		t.Fatal(err)
+	}
 	process := spawn(t, map[string]string{
-		"TOCSIN_DATA_DIR": dir, "TOCSIN_SANDBOX_LISTEN": "127.0.0.1:0", "TOCSIN_PUBLIC_URL": "http://" + receiptsAt,
+		"TOCSIN_DATA_DIR": dir, "TOCSIN_SANDBOX_LISTEN": "127.0.0.1:0", "TOCSIN_PUBLIC_URL": "http://" + receiptsAt, "TOCSIN_ORGANISATIONS": organisations,
 		"TOCSIN_SENDGRID_API_KEY": p.sendGridKey, "TOCSIN_TWILIO_ACCOUNT_SID": p.sid, "TOCSIN_TWILIO_AUTH_TOKEN": p.token,
 	}, "sandbox")
 	var said struct {

@@ -7,6 +7,7 @@ import (
 
 	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
+	"tocsin.dev/services/notice/carrier"
 )
 
 func boolSet(b bool) category.Set {
@@ -49,6 +50,9 @@ func (l *lister) suspicious(k *content, people []recipient) error {
 		c := r.reach
 		if what := slipped(c); what != "" {
 			return fmt.Errorf("person %d: %s; a column seems to have slipped", c.Number, what)
+		}
+		if own := l.s.canaryTo[l.p.org]; own != nil && (own[carrier.AddressHash(c.Email.Reveal())] || own[carrier.AddressHash(c.Phone.Reveal())]) {
+			return fmt.Errorf("person %d: has the address of a canary of the organisation's own; no batch could be checked by it: change canaries in the organisation's file", c.Number)
 		}
 		if e := c.Email.Reveal(); e != "" {
 			if !c.Email.Valid() {

@@ -208,3 +208,19 @@ func TestARequestRefusedForItsCanaryIsMadeAgainWithoutIt(t *testing.T) {
 		t.Errorf("a person's own refusal became %+v", runs[0].answers[0])
 	}
 }
+
+// A canary at the address of a person of the list could not tell a mix-up from
+// the person's own message, so nothing leaves before a person has looked.
+func TestACanaryOnTheListStopsThePlan(t *testing.T) {
+	people := testPeople(300)
+	people[7].Phone = canaryPhone
+	r, _ := canaryRig(t, sqldbtest.SQLite(t), people, nil)
+	r.approveAndOrder("email")
+	c := r.await("the block", 30*time.Second, func(c *casefile.Case) bool { return len(c.Orders) > 0 && c.Orders[0].Blocked != nil })
+	if b := c.Orders[0].Blocked; b.Reason != "anomaly" || !strings.Contains(b.Detail, "person 26") || !strings.Contains(b.Detail, "canary") {
+		t.Errorf("blocked for %s: %s", b.Reason, b.Detail)
+	}
+	if sum := r.box.Summary("", 0); sum.AcceptedTotal+sum.Canaries != 0 {
+		t.Errorf("%d messages left", sum.AcceptedTotal+sum.Canaries)
+	}
+}

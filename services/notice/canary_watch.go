@@ -236,7 +236,11 @@ func (s *Service) canaryReceipt(ctx context.Context, a *attempt, f carrier.Recei
 	return nil
 }
 
-// canaryIsWrong stops the sending of a batch's plan, once for each batch.
+// blockedByCanary is the reason of the block that a wrong canary is.
+const blockedByCanary = "canary_mismatch"
+
+// canaryIsWrong stops the sending of a batch's plan. Every batch counts once,
+// and the first one is named: a block that stands is not said again.
 func (s *Service) canaryIsWrong(ctx context.Context, attempt int64, wrong string) error {
 	a, err := s.attempt(ctx, attempt)
 	if err != nil || a == nil {
@@ -257,11 +261,11 @@ func (s *Service) canaryIsWrong(ctx context.Context, attempt int64, wrong string
 		return err
 	}
 	detail := fmt.Sprintf("batch %d by %s, to %d people beginning with person %d: %s", a.id, a.channel, len(a.people), a.people[0], wrong)
-	if p.state != planSending {
-		s.log.ErrorContext(ctx, "a canary is wrong after the sending has ended", "org", p.org, "case", p.caseID, "order", p.order, "detail", detail)
+	if p.state != planSending || p.halt != goes && p.reason == blockedByCanary {
+		s.log.ErrorContext(ctx, "a canary is wrong, and the sending has ended or stands", "org", p.org, "case", p.caseID, "order", p.order, "detail", detail)
 		return nil
 	}
-	return s.blockPlan(ctx, p, "canary_mismatch", detail)
+	return s.blockPlan(ctx, p, blockedByCanary, detail)
 }
 
 // canaryAddresses returns the hashes of the addresses of every organisation's canaries.
