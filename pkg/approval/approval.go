@@ -134,6 +134,8 @@ func (v verifier) genuine(a *casefile.Approved) *Refusal {
 
 func (v verifier) window(a *event.Approval) *Refusal {
 	switch {
+	case v.c.ChangedAt.After(v.now.Add(clockSkew)): // set back, it would make a yes count that has run out
+		return Refuse(Clock, "our clock is behind the journal, whose newest entry is of %s", v.c.ChangedAt.UTC().Format(time.RFC3339))
 	case a.ApprovedAt.After(v.now.Add(clockSkew)):
 		return Refuse(Clock, "the approval is dated %s, which is ahead of now", a.ApprovedAt.UTC().Format(time.RFC3339))
 	case v.now.Before(a.ValidFrom):

@@ -225,6 +225,20 @@ func TestAnApprovalEndsWithItsWindow(t *testing.T) {
 	}
 }
 
+// A clock that was set back behind what the journal already holds would make a
+// yes count again that has run out.
+func TestAClockBehindTheJournalIsNotBelieved(t *testing.T) {
+	d := newDesk(t)
+	d.c.ChangedAt = now.Add(clockSkew)
+	if s, a := d.verdicts(now); s != "" || a != "" {
+		t.Errorf("within what clocks differ by: %q and %q", s, a)
+	}
+	d.c.ChangedAt = now.Add(clockSkew + time.Second)
+	if s, a := d.verdicts(now); s != Clock || a != Clock {
+		t.Errorf("the sender says %q and the auditor %q, want %q", s, a, Clock)
+	}
+}
+
 // Two keys overlap while one replaces the other; the old one is then revoked.
 func TestARotatedKeyCountsUntilItIsRevoked(t *testing.T) {
 	d := newDesk(t)

@@ -116,6 +116,9 @@ type MessageRow struct {
 	ArrivedLate       bool   `json:"arrived_late,omitempty"`
 	Complained        bool   `json:"complained,omitempty"`
 	Guardian          bool   `json:"guardian,omitempty"`
+	// ExposedChannel says that a channel of the person was left out because the
+	// breach itself exposed its credentials.
+	ExposedChannel bool `json:"exposed_channel,omitempty"`
 	// EarliestStart is when a planned text message may leave at the earliest,
 	// because it is night where the person lives; nil if nothing holds it.
 	EarliestStart *time.Time `json:"earliest_start,omitempty"`

@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"tocsin.dev/services/desk/api/client"
 	"tocsin.dev/services/scope/inventory"
 )
 
 // Where the breach gave away a mailbox and its password, whoever has them would
-// read the notice: the address is left out, and the next safe channel is used.
+// read the notice: the address is left out, the next safe channel is used, and the record says so.
 func TestACompromisedMailboxIsNotUsed(t *testing.T) {
 	w := begin(t, 0)
 	var rows strings.Builder
@@ -35,6 +36,13 @@ func TestACompromisedMailboxIsNotUsed(t *testing.T) {
 		channels[m.Channel]++
 		if strings.Contains(m.To, "mail.tidewater") {
 			t.Errorf("a notice went to the compromised mailbox %s", m.To)
+		}
+	}
+	res, err := w.Client("tidewater", "dpo").ListMessagesWithResponse(w.ctx, s.Number(), &client.ListMessagesParams{})
+	w.must(err)
+	for _, m := range res.JSON200.Messages {
+		if m.ExposedChannel != (m.Channel == "sms") {
+			t.Errorf("the record of person %d by %s says that a channel was left out: %v", m.Person, m.Channel, m.ExposedChannel)
 		}
 	}
 	if channels["email"] != 3 || channels["sms"] != 3 {

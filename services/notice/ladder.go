@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"slices"
 	"strings"
 
 	"tocsin.dev/pkg/category"
@@ -106,6 +107,12 @@ type rule struct {
 	// ignoreCompromise is a person's recorded decision to use exposed channels.
 	ignoreCompromise bool
 	mailDomains      []string
+}
+
+// leavesOut reports whether a channel that a person could be reached on is left
+// out because the breach itself exposed it.
+func (r rule) leavesOut(c *person.Contact) bool {
+	return !r.ignoreCompromise && slices.ContainsFunc(r.channels, func(ch Channel) bool { return usable(ch, c) && compromised(ch, c, r.mailDomains) })
 }
 
 // climb returns the ladder of a person and, if it is empty, why. A person's

@@ -172,6 +172,8 @@ func (l *lister) rows(k *content, mark *marker, page listed) []message {
 		}
 		if who.named != who.reach {
 			m.flags |= flagGuardian
+		} else if r.leavesOut(who.named) {
+			m.flags |= flagExposed
 		}
 		rows = append(rows, m)
 	}

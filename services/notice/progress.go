@@ -210,7 +210,7 @@ func (s *Service) show(ctx context.Context, r ledgerRow, history bool) (event.Me
 	row := event.MessageRow{
 		Kind: c.kind, Person: r.person, Channel: r.channel.String(), State: r.state.String(), Reason: r.reason.String(), Code: r.code,
 		Tries: r.tries, At: time.UnixMilli(r.at).UTC(), Jurisdiction: unpackPlace(r.place),
-		PossibleDuplicate: r.flags&flagDuplicate != 0, ArrivedLate: r.flags&flagLate != 0,
+		PossibleDuplicate: r.flags&flagDuplicate != 0, ArrivedLate: r.flags&flagLate != 0, ExposedChannel: r.flags&flagExposed != 0,
 		Complained: r.flags&flagComplained != 0, Guardian: r.flags&flagGuardian != 0,
 	}
 	if r.meaning != 0 {

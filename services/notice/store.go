@@ -71,6 +71,9 @@ const (
 	flagOperator = 16
 	// flagRecall marks an attempt, never a message, of which the recall was asked for.
 	flagRecall = 32
+	// flagExposed marks a notice to a person one of whose channels was left out
+	// because the breach itself exposed it.
+	flagExposed = 64
 )
 
 // ledger is one transaction on the messages of a campaign. Every change of a
