@@ -25,7 +25,9 @@
 // lost, its messages are in doubt and stay so until evidence settles them or
 // the organisation's policy does (state.go, doubt.go, recall.go). While an account
 // at a provider is closed another carries what was provably not sent, and nothing
-// else (route.go). Every person of the list
+// else (route.go). With canaries in the organisation's file, every batch by
+// SendGrid or Twilio carries one, and a provider that turns out to hold something
+// else stops the sending (canary.go). Every person of the list
 // is counted exactly once, and that is checked while it runs.
 //
 // # What it does not guarantee
@@ -36,5 +38,7 @@
 // time, is recalled. That a copy so
 // marked is one: a request that a killed process wrote down and never made
 // cannot be told from one that was made. That a delivered
-// message was read. That a provider kept its word.
+// message was read. That a provider kept its word: canaries show a mix-up of
+// recipients, subjects and texts of SMS, and not what the body of a mail says,
+// which SendGrid tells nobody; mails are looked up as a sample.
 package notice
