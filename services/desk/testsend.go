@@ -101,9 +101,10 @@ func (s *Service) testersFor(c *casefile.Case, who User, k event.TextKey, to []s
 // approversOf returns the users whose yes to a text would count and who can be
 // reached by its channel.
 func (s *Service) approversOf(c *casefile.Case, org *organisation.Organisation, k event.TextKey) (ids []string) {
+	policy := org.Approval
+	policy.ReadersOnly = false // it asks about every text; this is about one
 	for _, u := range s.cfg.Users.All() {
-		may := u.Org == org.ID && slices.ContainsFunc(u.Roles, func(r Role) bool { return slices.Contains(org.Approval.Roles, string(r)) })
-		if may && u.reachable(k.Channel) && (org.Approval.OnePerson || !c.Writers[u.ID]) && (!org.Approval.ReadersOnly || u.CanRead(k.Language)) {
+		if u.Org == org.ID && mayApprove(policy, u, c, s.cfg.Now()) == nil && u.reachable(k.Channel) && (!org.Approval.ReadersOnly || u.CanRead(k.Language)) {
 			ids = append(ids, u.ID)
 		}
 	}
