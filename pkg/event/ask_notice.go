@@ -245,6 +245,8 @@ type SubstituteProposal struct {
 	Exceeded bool `json:"exceeded,omitempty"`
 	// Parts is what the public notice consists of.
 	Parts []string `json:"parts,omitempty"`
+	// Ordered says that a public notice has been ordered and stands for them.
+	Ordered bool `json:"ordered,omitempty"`
 }
 
 // ForecastQuestion asks whether a sending ends before the deadline. Zero

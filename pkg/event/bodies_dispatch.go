@@ -63,6 +63,9 @@ type Tally struct {
 	Unreachable int64 `json:"unreachable"`
 	// Excluded are people left out by a person's decision, with a reason.
 	Excluded int64 `json:"excluded"`
+	// Public are those of the unreachable and excluded for whom an ordered public
+	// notice stands in place of a message. They never count as told.
+	Public int64 `json:"public,omitempty"`
 	// States counts messages by channel and ledger state: States["email"]["delivered"].
 	States map[string]map[string]int64 `json:"states"`
 }

@@ -14,7 +14,7 @@ func (a *apiServer) CheckDispatch(ctx context.Context, r api.CheckDispatchReques
 	}
 	out := api.CheckDispatch200JSONResponse{
 		Ready: d.Ready(), Preconditions: []api.Precondition{}, Revision: d.Revision, ScopeDigest: d.ScopeDigest, People: d.People,
-		Channels: d.Channels, Unreachable: d.Unreachable, Confirm: d.Confirm, Canaries: d.Canaries, Orders: apiOrders(c),
+		Channels: d.Channels, Unreachable: d.Unreachable, Substitute: d.Substitute(), Confirm: d.Confirm, Canaries: d.Canaries, Orders: apiOrders(c),
 	}
 	if d.Approval != nil {
 		out.Approval = d.Approval.ID

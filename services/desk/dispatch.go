@@ -38,6 +38,9 @@ type DispatchCheck struct {
 	Unreachable int64
 	// Canaries counts the organisation's canaries by channel.
 	Canaries map[string]int
+	// Public is whether the approved channels include the public notice; PublicOnly
+	// whether they are nothing else, so that nobody is written to.
+	Public, PublicOnly bool
 	// Confirm is what must be typed: the case number and the number of people.
 	Confirm string
 }
@@ -56,6 +59,17 @@ func (d DispatchCheck) Missing() string {
 		}
 	}
 	return strings.Join(parts, " ")
+}
+
+// Substitute proposes a public notice for people who cannot be written to, with
+// the numbers, or is empty if there are none or one is approved.
+func (d DispatchCheck) Substitute() string {
+	if d.Unreachable == 0 || d.Public {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s people have no usable address, such as those known by a device alone. "+
+		"Consider telling the public: write a text for the audience public on the channel page, and have it approved with the others.",
+		Number(d.Unreachable), Number(d.People))
 }
 
 // CheckDispatch says whether the person could order now, and what the order would do.
@@ -91,6 +105,8 @@ func checkDispatch(org *organisation.Organisation, who User, c *casefile.Case, a
 		for _, ch := range d.Approval.Channels {
 			d.Channels[ch] = latest.Counts.Channels[ch]
 		}
+		d.Public = slices.Contains(d.Approval.Channels, "page")
+		d.PublicOnly = d.Public && len(d.Approval.Channels) == 1
 	}
 	policy := org.Approval
 	if d.Approval != nil {

@@ -155,7 +155,7 @@ func newsOf(p Progress) progressNews {
 	t := p.Tally
 	n := progressNews{Words: progressWords(p), Ended: p.Standing == casefile.OrderStopped || p.Standing == casefile.OrderRefused || p.Standing == casefile.OrderCompleted}
 	n.Numbers = map[string]string{"people": Number(t.People), "told": Number(t.Told), "pending": Number(t.Pending), "in_doubt": Number(t.InDoubt),
-		"unreachable": Number(t.Unreachable), "excluded": Number(t.Excluded), "words": n.Words}
+		"unreachable": Number(t.Unreachable), "excluded": Number(t.Excluded), "public": Number(t.Public), "words": n.Words}
 	if t.People > 0 {
 		n.Tenth = int(10 * (t.People - t.Pending) / t.People)
 	}

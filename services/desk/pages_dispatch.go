@@ -198,7 +198,7 @@ func channelWord(ch string) string {
 // progressWords says in a sentence how far a sending is.
 func progressWords(p Progress) string {
 	t := p.Tally
-	return fmt.Sprintf("%s of %s people told, %s to go, %s in doubt, %s unreachable.", Number(t.Told), Number(t.People), Number(t.Pending), Number(t.InDoubt), Number(t.Unreachable))
+	return fmt.Sprintf("%s of %s people told, %s to go, %s in doubt, %s unreachable.", Number(t.Told), Number(t.People), Number(t.Pending), Number(t.InDoubt), Number(t.Unreachable)) + publicWords(t)
 }
 
 type progressPage struct {

@@ -128,7 +128,7 @@ func describeDispatch(body event.Body) string {
 		return fmt.Sprintf("Progress: %s of %s people told.", Number(b.Tally.Told), Number(b.Tally.People)) + nightWords(b.QuietOverridden)
 	case *event.DispatchCompleted:
 		return fmt.Sprintf("Sending completed: %s of %s people told, %s in doubt, %s unreachable.",
-			Number(b.Tally.Told), Number(b.Tally.People), Number(b.Tally.InDoubt), Number(b.Tally.Unreachable)) + nightWords(b.QuietOverridden)
+			Number(b.Tally.Told), Number(b.Tally.People), Number(b.Tally.InDoubt), Number(b.Tally.Unreachable)) + nightWords(b.QuietOverridden) + publicWords(b.Tally)
 	case *event.DispatchBlocked:
 		return fmt.Sprintf("Sending cannot go on by itself: %s", b.Detail)
 	case *event.ApprovalRefused:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/casefile"
+	"tocsin.dev/pkg/event"
 )
 
 // TaskState is where one step of a case stands.
@@ -145,7 +146,15 @@ func tallyNote(o *casefile.Order) string {
 	if o.Tally == nil {
 		return "The sending is being prepared."
 	}
-	return fmt.Sprintf("%s of %s people told.", Number(o.Tally.Told), Number(o.Tally.People))
+	return fmt.Sprintf("%s of %s people told.", Number(o.Tally.Told), Number(o.Tally.People)) + publicWords(*o.Tally)
+}
+
+// publicWords says for how many people the public notice stands, if for any.
+func publicWords(t event.Tally) string {
+	if t.Public == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" For %s who were not written to, the public notice stands.", Number(t.Public))
 }
 
 func closeTask(c *casefile.Case) Task {

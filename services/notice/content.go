@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 	"sync"
 
@@ -166,6 +167,10 @@ func (k *content) text(r recipient, ch Channel) *text {
 // rule returns in which order the people of this order are reached.
 func (k *content) rule(mailDomains []string, serves func(Channel) bool) rule {
 	r := rule{mailDomains: mailDomains, ignoreCompromise: k.c.Facts[FactUseExposed].Value != ""}
+	if k.publicOnly() { // nobody is written to; who could have been is told apart from who could not
+		r.channels = sendable
+		return r
+	}
 	allowed := func(name string) bool {
 		for _, n := range k.order.Channels {
 			if n == name {
@@ -193,6 +198,11 @@ func (k *content) rule(mailDomains []string, serves func(Channel) bool) rule {
 		add(name)
 	}
 	return r
+}
+
+// publicOnly reports whether the order puts up the public notice and writes to nobody.
+func (k *content) publicOnly() bool {
+	return !slices.ContainsFunc(k.order.Channels, func(name string) bool { return name != Page.String() })
 }
 
 // FactUseExposed is the key of the fact by which a person decides, with the

@@ -158,6 +158,9 @@ func (o outlook) cheapest() string {
 	if room <= 0 {
 		return "nothing: the due instant has passed; send as soon as possible and record the reason"
 	}
+	if len(o.legs) == 0 {
+		return "approve and order sooner"
+	}
 	makes := func(x outlook) bool { return quantile(x.ends(), 0.9) <= room }
 	now := o
 	if now.approval = 0; o.approval > 0 && makes(now) {

@@ -81,7 +81,10 @@ func (s *Service) listPlan(ctx context.Context, p *plan) error {
 		if refusal != nil {
 			return s.refusePlan(ctx, p, refusal)
 		}
-		if len(k.rule(nil, s.serves).channels) == 0 {
+		switch {
+		case k.publicOnly() && s.publicText(ctx, k, "") == nil:
+			return s.blockPlan(ctx, p, "no_public_text", "the order is for the public notice alone and its text cannot be shown: it has personal fields")
+		case len(k.rule(nil, s.serves).channels) == 0:
 			return s.blockPlan(ctx, p, "no_provider", "none of the order's channels is set up on this installation")
 		}
 		last, err := l.page(ctx, k)
@@ -160,7 +163,7 @@ func (l *lister) rows(k *content, mark *marker, page listed) []message {
 		m.ladder, m.reason = k.ladder(r, who)
 		before, was := page.told[m.person]
 		switch {
-		case m.reason == ReasonDeceased:
+		case m.reason == ReasonDeceased, m.reason == ReasonPublicNotice:
 			m.state = Excluded
 		case !owed(k.order.Kind, was, before, who.named.Exposed):
 			m.state, m.reason = Excluded, ReasonNotOwed
@@ -238,6 +241,9 @@ func (k *content) ladder(r rule, who recipient) (Ladder, Reason) {
 	all, why := r.climb(&reach)
 	if all == 0 {
 		return 0, why
+	}
+	if k.publicOnly() {
+		return 0, ReasonPublicNotice
 	}
 	var worded []Channel
 	for _, ch := range all.Channels() {

@@ -172,7 +172,7 @@ func (f *foresight) channels(ctx context.Context) error {
 		placed += l.people
 		f.o.legs = append(f.o.legs, l)
 	}
-	if len(f.o.legs) == 0 {
+	if len(f.o.legs) == 0 && !slices.Contains(names, Page.String()) { // a public notice stands once everybody is listed
 		return bus.Refuse("invalid", "none of the channels %v can be forecast", names)
 	}
 	noted := len(f.assumed)

@@ -55,6 +55,13 @@ func (s *Service) orderProgress(ctx context.Context, p *plan) (o event.OrderProg
 	if o.Tally, err = s.store.tally(ctx, p.campaign); err != nil {
 		return o, err
 	}
+	c, err := s.cfg.Journal.Load(ctx, p.org, p.caseID)
+	if err != nil {
+		return o, err
+	}
+	if err := s.countPublic(ctx, c, p.campaign, &o.Tally); err != nil {
+		return o, err
+	}
 	rows, err := s.store.db.QueryContext(ctx, `SELECT channel, reason, SUM(n) FROM moved WHERE campaign=$1 GROUP BY channel, reason`, p.campaign)
 	if err != nil {
 		return o, fmt.Errorf("progress: %w", err)

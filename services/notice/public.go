@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
@@ -67,7 +68,7 @@ func (s *Service) public(w http.ResponseWriter, r *http.Request) {
 	key := org + "\x00" + caseID + "\x00" + language
 	page, ok := s.pages.get(key, s.cfg.Now())
 	if !ok {
-		body, err := s.publicPage(r.Context(), o, caseID, language)
+		body, err := s.pageOf(r.Context(), o, caseID, language)
 		if err != nil {
 			s.log.ErrorContext(r.Context(), "a public page could not be made", "org", org, "case", caseID, "error", err)
 			http.Error(w, "not available for the moment", http.StatusServiceUnavailable)
@@ -85,8 +86,8 @@ func (s *Service) public(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(page.body)
 }
 
-// publicPage returns the page of the newest order that allows one, or nil.
-func (s *Service) publicPage(ctx context.Context, org *organisation.Organisation, caseID, language string) ([]byte, error) {
+// pageOf returns the public page of a case, or nil.
+func (s *Service) pageOf(ctx context.Context, org *organisation.Organisation, caseID, language string) ([]byte, error) {
 	c, err := s.cfg.Journal.Load(ctx, org.ID, caseID)
 	if errors.Is(err, journal.ErrNotFound) {
 		return nil, nil
@@ -94,29 +95,69 @@ func (s *Service) publicPage(ctx context.Context, org *organisation.Organisation
 	if err != nil {
 		return nil, err
 	}
+	return s.publicPage(ctx, org, c, language)
+}
+
+// publicPage returns the page of the newest order that allows one, or nil.
+func (s *Service) publicPage(ctx context.Context, org *organisation.Organisation, c *casefile.Case, language string) ([]byte, error) {
+	for _, o := range slices.Backward(c.Orders) {
+		body, err := s.putUp(ctx, c, o, org, language)
+		if body != nil || err != nil {
+			return body, err
+		}
+	}
+	return nil, nil
+}
+
+// putUp returns the page that an order puts up now, or nil.
+func (s *Service) putUp(ctx context.Context, c *casefile.Case, o *casefile.Order, org *organisation.Organisation, language string) ([]byte, error) {
+	if !slices.Contains(o.Channels, Page.String()) || o.Stopped || o.NotBefore != nil && s.cfg.Now().Before(*o.NotBefore) ||
+		o.State == casefile.OrderPaused || o.State == casefile.OrderStopped || o.State == casefile.OrderRefused {
+		return nil, nil
+	}
 	keys, err := s.keys.get()
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range slices.Backward(c.Orders) {
-		if !slices.Contains(o.Channels, Page.String()) || o.Stopped || o.NotBefore != nil && s.cfg.Now().Before(*o.NotBefore) ||
-			o.State == casefile.OrderPaused || o.State == casefile.OrderStopped || o.State == casefile.OrderRefused {
-			continue
-		}
-		// The page stays when the approval's window has ended: it was put up within it.
-		if approval.ForOrder(c, o, org, keys, o.OrderedAt) != nil {
-			continue
-		}
-		k, err := s.contents.get(c, o, org)
-		if err != nil {
-			s.log.WarnContext(ctx, "a public text cannot be shown", "org", org.ID, "case", caseID, "error", err)
-			continue
-		}
-		if body := s.publicText(ctx, k, language); body != nil {
-			return body, nil
-		}
+	// The page stays when the approval's window has ended: it was put up within it.
+	if approval.ForOrder(c, o, org, keys, o.OrderedAt) != nil {
+		return nil, nil
 	}
-	return nil, nil
+	k, err := s.contents.get(c, o, org)
+	if err != nil {
+		s.log.WarnContext(ctx, "a public text cannot be shown", "org", org.ID, "case", c.Number, "error", err)
+		return nil, nil
+	}
+	return s.publicText(ctx, k, language), nil
+}
+
+// standsPublic reports whether any order of a case has its public notice up.
+func (s *Service) standsPublic(ctx context.Context, c *casefile.Case) (bool, error) {
+	org, err := s.cfg.Organisations.Get(c.Org)
+	if err != nil {
+		return false, err
+	}
+	body, err := s.publicPage(ctx, org, c, "")
+	return body != nil, err
+}
+
+// countPublic counts the people of a campaign for whom a public notice stands:
+// all whom no message reaches because they have no address left, and all whom
+// the order leaves to it. None of them counts as told.
+func (s *Service) countPublic(ctx context.Context, c *casefile.Case, campaign int64, t *event.Tally) error {
+	up, err := s.standsPublic(ctx, c)
+	if err != nil || !up {
+		return err
+	}
+	// Nobody else leaves the state Excluded, so what came in and what went out is exact.
+	var left int64
+	err = s.store.db.QueryRowContext(ctx, `SELECT COALESCE(SUM(CASE WHEN state=$2 AND reason=$3 THEN n WHEN was=$2 THEN -n ELSE 0 END),0)
+		FROM moved WHERE campaign=$1`, campaign, Excluded, ReasonPublicNotice).Scan(&left)
+	if err != nil {
+		return fmt.Errorf("count whom the public notice is for: %w", err)
+	}
+	t.Public = t.Unreachable + left
+	return nil
 }
 
 var publicLayout = template.Must(template.New("public").Parse(`<!DOCTYPE html>

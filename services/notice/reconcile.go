@@ -147,7 +147,7 @@ func complete(v view) bool {
 }
 
 func sameTally(a, b event.Tally) bool {
-	if a.People != b.People || a.Pending != b.Pending || a.Told != b.Told || a.InDoubt != b.InDoubt || a.Unreachable != b.Unreachable || a.Excluded != b.Excluded || len(a.States) != len(b.States) {
+	if a.People != b.People || a.Pending != b.Pending || a.Told != b.Told || a.InDoubt != b.InDoubt || a.Unreachable != b.Unreachable || a.Excluded != b.Excluded || a.Public != b.Public || len(a.States) != len(b.States) {
 		return false
 	}
 	for ch, states := range a.States {
@@ -218,6 +218,9 @@ func (s *Service) view(ctx context.Context, c *casefile.Case, o *casefile.Order,
 	}
 	s.assertAddsUp(ctx, v.plan, v.tally)
 	if v.night, err = s.store.overridden(ctx, v.plan); err != nil {
+		return v, err
+	}
+	if err = s.countPublic(ctx, c, v.plan.campaign, &v.tally); err != nil {
 		return v, err
 	}
 	v.settles = time.UnixMilli(v.plan.lastAt).Add(s.cfg.SettleFor)

@@ -28,6 +28,13 @@ func (s *Service) answerReport(ctx context.Context, q event.ReportQuestion) (a e
 		return a, err
 	}
 	a.Duties, a.Substitute = byDuty(c, places)
+	ordered, err := s.standsPublic(ctx, c)
+	if err != nil {
+		return a, err
+	}
+	for i := range a.Substitute {
+		a.Substitute[i].Ordered = ordered
+	}
 	return a, nil
 }
 

@@ -124,16 +124,18 @@ const (
 	ReasonQuietOverridden Reason = 31 // handed over in the recipient's quiet hours, because the deadline would pass
 	ReasonListed          Reason = 30 // the person's contact record changed and was planned anew
 	ReasonRecalled        Reason = 32 // its batch was cancelled in time: nobody got it
+	ReasonPublicNotice    Reason = 33 // the order tells everybody by a public notice and writes to nobody
 )
 
-const reasonCount = 33
+const reasonCount = 34
 
 // String names the reason for programs.
 func (r Reason) String() string {
 	names := [reasonCount]string{"", "planned", "hand_over", "not_sent", "answer", "refusal", "lost_answer", "lost_worker",
 		"receipt", "same_request", "look_up", "resend", "hold", "operator_resend", "operator_accept", "silence",
 		"late_delivery", "overtaken", "ladder_end", "next_rung", "no_address", "compromised", "deceased",
-		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed", "quiet_hours_overridden", "recalled"}
+		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed", "quiet_hours_overridden", "recalled",
+		ReasonPublicNotice: "public_notice"}
 	if int(r) < len(names) && r > 0 {
 		return names[r]
 	}
@@ -146,7 +148,7 @@ var transitions = map[State]map[State][]Reason{
 	0: {
 		Planned:     {ReasonPlanned, ReasonNextRung},
 		Unreachable: {ReasonNoAddress, ReasonCompromised, ReasonGuardianMissing, ReasonLadderEnd, ReasonNoText},
-		Excluded:    {ReasonDeceased, ReasonErased, ReasonNotOwed},
+		Excluded:    {ReasonDeceased, ReasonErased, ReasonNotOwed, ReasonPublicNotice},
 	},
 	Planned: {
 		Submitted: {ReasonHandOver, ReasonQuietOverridden},
@@ -209,6 +211,11 @@ var transitions = map[State]map[State][]Reason{
 	Withdrawn: {
 		Planned:     {ReasonReplanned, ReasonNextRung},
 		Unreachable: {ReasonLadderEnd},
+		Excluded:    {ReasonDeceased, ReasonNotOwed, ReasonPublicNotice},
+	},
+	// Only whom a public notice was to tell may be taken up again; see retake.
+	Excluded: {
+		Withdrawn: {ReasonReplanned},
 	},
 	Unreachable: {
 		Withdrawn: {ReasonLateDelivery, ReasonReplanned},

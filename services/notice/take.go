@@ -110,15 +110,16 @@ func (l *ledger) retake(r *message, before []message) (put bool, err error) {
 	one := []person.Number{r.person}
 	stands := -1
 	for i := range before {
-		if c := before[i].state.Counts(); c == Told || c == Doubtful || before[i].state == Submitted || before[i].state == Excluded {
+		was := before[i]
+		if c := was.state.Counts(); c == Told || c == Doubtful || was.state == Submitted || was.state == Excluded && was.reason != ReasonPublicNotice {
 			return false, nil
 		}
 		if before[i].state.Counts() != NotCounted {
 			stands = i
 		}
 	}
-	if stands < 0 || r.state != Planned {
-		return false, nil // unreachable before and now
+	if stands < 0 || r.state != Planned && before[stands].state != Planned {
+		return false, nil // not written to before and not now
 	}
 	old := before[stands]
 	update := set{fresh: true, exposed: r.exposed, bind: r.bind}
@@ -160,8 +161,11 @@ func (l *ledger) place(r *message, before []message, update set) (put bool, err 
 			return true, nil
 		case before[there].state == Withdrawn:
 			why := ReasonReplanned
-			if r.reason == ReasonNextRung || r.reason == ReasonLadderEnd {
+			switch {
+			case r.state == Excluded, r.reason == ReasonNextRung:
 				why = r.reason
+			case r.state == Unreachable:
+				why = ReasonLadderEnd
 			}
 			_, err = l.move(r.channel, one, Withdrawn, r.state, why, update)
 			return false, err

@@ -1191,7 +1191,10 @@ type DispatchCheck struct {
 	Ready         bool           `json:"ready"`
 	Revision      int            `json:"revision,omitempty,omitzero"`
 	ScopeDigest   string         `json:"scope_digest,omitempty,omitzero"`
-	Unreachable   int64          `json:"unreachable,omitempty,omitzero"`
+
+	// Substitute Proposes a public notice for people without a usable address, with the numbers; absent if there are none or one is approved.
+	Substitute  string `json:"substitute,omitempty,omitzero"`
+	Unreachable int64  `json:"unreachable,omitempty,omitzero"`
 }
 
 // DoubtList defines model for DoubtList.
