@@ -48,7 +48,7 @@ type Set struct {
 	// Sheet returns the facts sheet in a language.
 	Sheet func(language string) map[string]string
 	Texts []event.WordingDrafted
-	// Channels are those the notice is to go out on: "email", "sms", "post".
+	// Channels are those the notice is to go out on: "email", "sms", "post", "fax", "page".
 	Channels []string
 	// Languages counts the people of the sealed list by language.
 	Languages map[string]int64
@@ -82,7 +82,8 @@ var contentFields = map[string][]Field{
 	"identity":        {OrganisationName},
 }
 
-// textChannel maps a sending channel to the channel word of its text.
+// textChannel maps a sending channel to the channel word of its text. A fax
+// carries the letter: it is paper too, and one text less to approve.
 func textChannel(channel string) string {
 	if channel == "post" || channel == "fax" {
 		return "letter"
@@ -162,6 +163,10 @@ func (s Set) checkDemands(tpl *Template, fail func(string, bool, bool, string, .
 	if tpl.Key.Channel != "sms" {
 		for _, d := range s.Required {
 			fields, known := contentFields[d.Content]
+			if tpl.Key.Audience == "public" { // what only a personal field says must stand there in words
+				fields = slices.DeleteFunc(slices.Clone(fields), Field.Personal)
+				known = len(fields) > 0
+			}
 			switch {
 			case d.Content == "plain_words": // the check «readability» measures it
 			case !known && !strings.Contains(told, " "+d.Content+" "):

@@ -195,3 +195,18 @@ func TestALanguageWithoutNamesOfTheKindsOfDataIsRefusedClearly(t *testing.T) {
 		t.Errorf("a German list of the kinds of data: %v", err)
 	}
 }
+
+func TestATextForEverybodyServesThePageAndSaysNothingPersonal(t *testing.T) {
+	page := event.WordingDrafted{TextKey: event.TextKey{Audience: "public", Channel: "page", Language: "en"}, Subject: "Notice",
+		Body: "{{facts.what_happened}} It was {{facts.when}}. {{facts.consequences}} {{facts.measures}} {{facts.advice}} Write to {{organisation.contact}}.\n"}
+	s := goodSet(t)
+	s.Channels, s.Texts = []string{"page"}, []event.WordingDrafted{page}
+	s.Required = append(s.Required, Demand{Content: "kinds_of_data", Citation: "a state law"})
+	if got := names(Check(s)); len(got) > 0 {
+		t.Errorf("blocked by %v: %+v", got, Check(s))
+	}
+	s.Texts[0].Body += "Your {{exposed.categories}} were seen.\n"
+	if got := names(Check(s)); !slices.Equal(got, []string{"personal_field"}) {
+		t.Errorf("a personal field in it is blocked by %v", got)
+	}
+}
