@@ -110,12 +110,14 @@ type MessageRow struct {
 	Tries   int       `json:"tries"`
 	At      time.Time `json:"at"`
 	// Reference is what the person may quote.
-	Reference         string `json:"reference,omitempty"`
-	Jurisdiction      string `json:"jurisdiction,omitempty"`
-	PossibleDuplicate bool   `json:"possible_duplicate,omitempty"`
-	ArrivedLate       bool   `json:"arrived_late,omitempty"`
-	Complained        bool   `json:"complained,omitempty"`
-	Guardian          bool   `json:"guardian,omitempty"`
+	Reference string `json:"reference,omitempty"`
+	// PostedAt is when the printer or gateway says that it sent a letter or fax.
+	PostedAt          *time.Time `json:"posted_at,omitempty"`
+	Jurisdiction      string     `json:"jurisdiction,omitempty"`
+	PossibleDuplicate bool       `json:"possible_duplicate,omitempty"`
+	ArrivedLate       bool       `json:"arrived_late,omitempty"`
+	Complained        bool       `json:"complained,omitempty"`
+	Guardian          bool       `json:"guardian,omitempty"`
 	// ExposedChannel says that a channel of the person was left out because the
 	// breach itself exposed its credentials.
 	ExposedChannel bool `json:"exposed_channel,omitempty"`
@@ -199,6 +201,9 @@ type ReportAnswer struct {
 	// public be told instead, with the numbers that law asks for; most
 	// unreachable people first.
 	Substitute []SubstituteProposal `json:"substitute,omitempty"`
+	// Files are those of letters and faxes, with the proof that they were posted,
+	// at most 1,000, newest first.
+	Files []PaperFile `json:"files,omitempty"`
 }
 
 // DutyReport counts the people whom one duty concerns. They add up: People is

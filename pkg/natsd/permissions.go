@@ -28,7 +28,7 @@ func asks(service string) []string {
 		return []string{
 			event.AskAlerts, event.AskInventory, event.AskPreview, event.AskPerson,
 			event.AskDifference, event.AskEnter, event.AskErase, event.AskWording, event.AskAudit, event.AskFindings,
-			event.AskProgress, event.AskMessages, event.AskForecast, event.AskDoubts, event.AskSettle, event.AskReport, event.AskLetter, event.AskTestSend, event.AskDead("*"),
+			event.AskProgress, event.AskMessages, event.AskForecast, event.AskDoubts, event.AskSettle, event.AskReport, event.AskLetter, event.AskTestSend, event.AskReturns, event.AskDead("*"),
 		}
 	case event.Notice:
 		return []string{event.AskContacts}

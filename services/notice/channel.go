@@ -51,5 +51,8 @@ func (c Channel) Text() string {
 // reaches nobody in particular, so it is no rung of a ladder.
 var sendable = []Channel{Email, SMS, Post}
 
+// onPaper reports whether a channel hands files over, of which returns are taken back.
+func onPaper(ch Channel) bool { return ch == Post || ch == Fax }
+
 // serves reports whether this installation can send on a channel.
 func (s *Service) serves(ch Channel) bool { return len(s.accountsOn(ch)) > 0 }

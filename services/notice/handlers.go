@@ -44,6 +44,7 @@ func (s *Service) register() {
 	bus.Answer(s.cfg.Bus, event.AskReport, s.answerReport)
 	bus.Answer(s.cfg.Bus, event.AskLetter, s.answerLetter)
 	bus.Answer(s.cfg.Bus, event.AskTestSend, s.answerTest)
+	bus.Answer(s.cfg.Bus, event.AskReturns, s.answerReturns)
 }
 
 // onTicket works on one chunk if there is work on it.

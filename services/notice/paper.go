@@ -48,7 +48,7 @@ func (w *worker) paper(l *letter, attempt int64, pos int) (print.Letter, error) 
 		return print.Letter{}, err
 	}
 	c := l.to.reach
-	out := print.Letter{Code: paperCode(attempt, pos, l.id), Name: c.GivenName.Reveal() + " " + c.FamilyName.Reveal(), Subject: m.Subject, Text: m.Text, Language: l.text.Language()}
+	out := print.Letter{Code: paperCode(attempt, pos, l.id), Reference: reference(l.id), Name: c.GivenName.Reveal() + " " + c.FamilyName.Reveal(), Subject: m.Subject, Text: m.Text, Language: l.text.Language()}
 	for _, line := range c.Address {
 		out.Address = append(out.Address, line.Reveal())
 	}

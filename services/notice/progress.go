@@ -242,6 +242,15 @@ func (s *Service) show(ctx context.Context, r ledgerRow, history bool) (event.Me
 			c.mu.Unlock()
 		}
 	}
+	if onPaper(r.channel) && r.attempt != 0 {
+		p, err := s.proofOf(ctx, r.attempt)
+		if err != nil {
+			return row, err
+		}
+		if p != nil {
+			row.PostedAt = &p.at
+		}
+	}
 	if history {
 		row.History, err = s.history(ctx, r)
 	}

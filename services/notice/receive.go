@@ -122,6 +122,12 @@ func (r *receiver) apply(ctx context.Context, all []*delivery) {
 
 // applyDeliveries stores raw bodies and applies facts in one transaction.
 func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
+	return s.applyWith(ctx, all, nil)
+}
+
+// applyWith is applyDeliveries with a last word: last sees what has changed, may
+// write more in the same transaction, and undoes all of it by an error.
+func (s *Service) applyWith(ctx context.Context, all []*delivery, last func(*sql.Tx, []map[change]int64) error) error {
 	byCampaign := map[int64][]fact{}
 	now := s.cfg.Now()
 	for _, d := range all {
@@ -159,6 +165,9 @@ func (s *Service) applyDeliveries(ctx context.Context, all []*delivery) error {
 				return err
 			}
 			counted = append(counted, l.counts)
+		}
+		if last != nil {
+			return last(tx, counted)
 		}
 		return nil
 	})

@@ -35,7 +35,8 @@ func (s *Service) answerReport(ctx context.Context, q event.ReportQuestion) (a e
 	for i := range a.Substitute {
 		a.Substitute[i].Ordered = ordered
 	}
-	return a, nil
+	a.Files, err = s.paperFiles(ctx, q.Org, q.Case)
+	return a, err
 }
 
 // standings counts the people of the first notices by where they live.

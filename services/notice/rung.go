@@ -47,7 +47,7 @@ func (s *Service) refusedBy(l *ledger, p *plan, at *attempt, a carrier.Answer, p
 }
 
 // nextRung opens the next channel of people whose message failed, or marks
-// them unreachable. Without a plan that sends, it only marks them stopped.
+// them unreachable; whose letter came back because they are dead is left out. Without a plan that sends, it only marks them stopped.
 func (l *ledger) nextRung(p *plan, fell []message) error {
 	if len(fell) == 0 {
 		return nil
@@ -71,7 +71,13 @@ func (l *ledger) nextRung(p *plan, fell []message) error {
 		}
 		r := message{person: m.person, ladder: m.ladder.After(m.channel), state: Planned, reason: ReasonNextRung,
 			exposed: m.exposed, bind: m.bind, place: m.place, flags: m.flags & flagGuardian}
-		if r.channel = r.ladder.First(); r.channel == None {
+		r.channel = r.ladder.First()
+		switch {
+		case m.meaning == int(carrier.Deceased) && m.flags&flagGuardian != 0:
+			r.channel, r.ladder, r.state, r.reason = None, 0, Unreachable, ReasonGuardianMissing
+		case m.meaning == int(carrier.Deceased):
+			r.channel, r.ladder, r.state, r.reason = None, 0, Excluded, ReasonDeceased
+		case r.channel == None:
 			r.state, r.reason = Unreachable, ReasonLadderEnd
 		}
 		put, err := l.place(&r, before[m.person], set{fresh: true, exposed: r.exposed, bind: r.bind})

@@ -1664,6 +1664,16 @@ type Remark struct {
 // Report defines model for Report.
 type Report = event.ReportAnswer
 
+// Returns defines model for Returns.
+type Returns = event.ReturnsAnswer
+
+// ReturnsFile defines model for ReturnsFile.
+type ReturnsFile struct {
+	// DryRun Only say what it would change.
+	DryRun bool   `json:"dry_run,omitempty,omitzero"`
+	Text   string `json:"text"`
+}
+
 // Reveal defines model for Reveal.
 type Reveal struct {
 	Case   string `json:"case,omitempty,omitzero"`
@@ -2308,6 +2318,9 @@ type StateFactJSONRequestBody = FactStatement
 // OverrideCheckJSONRequestBody defines body for OverrideCheck for application/json ContentType.
 type OverrideCheckJSONRequestBody = CheckOverride
 
+// TakeReturnsJSONRequestBody defines body for TakeReturns for application/json ContentType.
+type TakeReturnsJSONRequestBody = ReturnsFile
+
 // AssessRiskJSONRequestBody defines body for AssessRisk for application/json ContentType.
 type AssessRiskJSONRequestBody = RiskAssessment
 
@@ -2463,6 +2476,9 @@ type ServerInterface interface {
 	// GetReport The outcome by kind of notice, channel, place and reason.
 	// (GET /api/v1/cases/{number}/report)
 	GetReport(w http.ResponseWriter, r *http.Request, number Number)
+	// TakeReturns Take back what a printer, a post office or a fax gateway says about its files.
+	// (POST /api/v1/cases/{number}/returns)
+	TakeReturns(w http.ResponseWriter, r *http.Request, number Number)
 	// AssessRisk Decide the risk to the people affected, with the reason.
 	// (POST /api/v1/cases/{number}/risk)
 	AssessRisk(w http.ResponseWriter, r *http.Request, number Number, params AssessRiskParams)
@@ -4291,6 +4307,32 @@ func (siw *ServerInterfaceWrapper) GetReport(w http.ResponseWriter, r *http.Requ
 	handler.ServeHTTP(w, r)
 }
 
+// TakeReturns operation middleware
+func (siw *ServerInterfaceWrapper) TakeReturns(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number Number
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", r.PathValue("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "number", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.TakeReturns(w, r, number)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // AssessRisk operation middleware
 func (siw *ServerInterfaceWrapper) AssessRisk(w http.ResponseWriter, r *http.Request) {
 
@@ -5362,6 +5404,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/report", wrapper.GetReport)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/doubts", wrapper.ListDoubts)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/doubts", wrapper.SettleDoubts)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/cases/{number}/returns", wrapper.TakeReturns)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/dead-letters", wrapper.ListDeadLetters)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/dead-letters/{seq}/retry", wrapper.RetryDeadLetter)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/cases/{number}/duties/{duty}/explanation", wrapper.ExplainDuty)
@@ -6910,6 +6953,46 @@ func (response GetReportdefaultApplicationProblemPlusJSONResponse) VisitGetRepor
 	return err
 }
 
+type TakeReturnsRequestObject struct {
+	Number Number `json:"number"`
+	Body   *TakeReturnsJSONRequestBody
+}
+
+type TakeReturnsResponseObject interface {
+	VisitTakeReturnsResponse(w http.ResponseWriter) error
+}
+
+type TakeReturns200JSONResponse Returns
+
+func (response TakeReturns200JSONResponse) VisitTakeReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeReturnsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeReturnsdefaultApplicationProblemPlusJSONResponse) VisitTakeReturnsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AssessRiskRequestObject struct {
 	Number Number `json:"number"`
 	Params AssessRiskParams
@@ -8088,6 +8171,9 @@ type StrictServerInterface interface {
 	// GetReport The outcome by kind of notice, channel, place and reason.
 	// (GET /api/v1/cases/{number}/report)
 	GetReport(ctx context.Context, request GetReportRequestObject) (GetReportResponseObject, error)
+	// TakeReturns Take back what a printer, a post office or a fax gateway says about its files.
+	// (POST /api/v1/cases/{number}/returns)
+	TakeReturns(ctx context.Context, request TakeReturnsRequestObject) (TakeReturnsResponseObject, error)
 	// AssessRisk Decide the risk to the people affected, with the reason.
 	// (POST /api/v1/cases/{number}/risk)
 	AssessRisk(ctx context.Context, request AssessRiskRequestObject) (AssessRiskResponseObject, error)
@@ -9356,6 +9442,39 @@ func (sh *strictHandler) GetReport(w http.ResponseWriter, r *http.Request, numbe
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetReportResponseObject); ok {
 		if err := validResponse.VisitGetReportResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// TakeReturns operation middleware
+func (sh *strictHandler) TakeReturns(w http.ResponseWriter, r *http.Request, number Number) {
+	var request TakeReturnsRequestObject
+
+	request.Number = number
+
+	var body TakeReturnsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeReturns(ctx, request.(TakeReturnsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeReturns")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(TakeReturnsResponseObject); ok {
+		if err := validResponse.VisitTakeReturnsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

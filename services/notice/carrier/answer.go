@@ -99,12 +99,14 @@ const (
 	Complained Meaning = 11
 	// Ignored is an event that says nothing about delivery.
 	Ignored Meaning = 12
+	// Deceased means that a letter came back because its receiver is dead.
+	Deceased Meaning = 13
 )
 
 // String names the meaning for programs.
 func (m Meaning) String() string {
 	names := [...]string{"", "processed", "deferred", "delivered", "hard", "soft", "blocked",
-		"opted_out", "filtered", "expired", "unknown", "complained", "ignored"}
+		"opted_out", "filtered", "expired", "unknown", "complained", "ignored", "deceased"}
 	if int(m) < len(names) {
 		return names[m]
 	}
@@ -112,7 +114,7 @@ func (m Meaning) String() string {
 }
 
 // Failed reports whether the message did not reach the person.
-func (m Meaning) Failed() bool { return m >= Hard && m <= Unknown }
+func (m Meaning) Failed() bool { return m >= Hard && m <= Unknown || m == Deceased }
 
 // Receipt is one fact about one message from a vendor, without an address.
 type Receipt struct {

@@ -29,11 +29,13 @@ var font []byte
 type Letter struct {
 	// Code is printed on the letter and stands in the list: the printer gives it
 	// back with proof of posting, and it stands on returned letters.
-	Code    string
-	Name    string
-	Address []string
-	Subject string
-	Text    string
+	Code string
+	// Reference is what the person may quote.
+	Reference string
+	Name      string
+	Address   []string
+	Subject   string
+	Text      string
 	// Language is a BCP 47 tag.
 	Language string
 }
@@ -74,10 +76,10 @@ func file(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// List writes the letters as CSV: number, code, name, six lines of address, language.
+// List writes the letters as CSV: number, code, name, six lines of address, language, reference.
 func List(w io.Writer, letters []Letter) error {
 	c := csv.NewWriter(w)
-	rows := [][]string{{"number", "code", "name", "line1", "line2", "line3", "line4", "line5", "line6", "language"}}
+	rows := [][]string{{"number", "code", "name", "line1", "line2", "line3", "line4", "line5", "line6", "language", "reference"}}
 	for i, l := range letters {
 		row := []string{strconv.Itoa(i + 1), l.Code, plain(l.Name)}
 		for j := range 6 {
@@ -87,7 +89,7 @@ func List(w io.Writer, letters []Letter) error {
 			}
 			row = append(row, line)
 		}
-		rows = append(rows, append(row, l.Language))
+		rows = append(rows, append(row, l.Language, l.Reference))
 	}
 	return c.WriteAll(rows)
 }

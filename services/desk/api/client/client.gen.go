@@ -1663,6 +1663,16 @@ type Remark struct {
 // Report defines model for Report.
 type Report = event.ReportAnswer
 
+// Returns defines model for Returns.
+type Returns = event.ReturnsAnswer
+
+// ReturnsFile defines model for ReturnsFile.
+type ReturnsFile struct {
+	// DryRun Only say what it would change.
+	DryRun bool   `json:"dry_run,omitempty,omitzero"`
+	Text   string `json:"text"`
+}
+
 // Reveal defines model for Reveal.
 type Reveal struct {
 	Case   string `json:"case,omitempty,omitzero"`
@@ -2307,6 +2317,9 @@ type StateFactJSONRequestBody = FactStatement
 // OverrideCheckJSONRequestBody defines body for OverrideCheck for application/json ContentType.
 type OverrideCheckJSONRequestBody = CheckOverride
 
+// TakeReturnsJSONRequestBody defines body for TakeReturns for application/json ContentType.
+type TakeReturnsJSONRequestBody = ReturnsFile
+
 // AssessRiskJSONRequestBody defines body for AssessRisk for application/json ContentType.
 type AssessRiskJSONRequestBody = RiskAssessment
 
@@ -2801,6 +2814,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
 	GetReport(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeReturnsWithBody Take back what a printer, a post office or a fax gateway says about its files.
+	//
+	// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+	// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+	// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+	TakeReturnsWithBody(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeReturns Take back what a printer, a post office or a fax gateway says about its files.
+	//
+	// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+	// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+	// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+	TakeReturns(ctx context.Context, number Number, body TakeReturnsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AssessRiskWithBody Decide the risk to the people affected, with the reason.
 	//
@@ -4021,6 +4056,48 @@ func (c *Client) GetProgress(ctx context.Context, number Number, params *GetProg
 // Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
 func (c *Client) GetReport(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReportRequest(c.Server, number)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeReturnsWithBody Take back what a printer, a post office or a fax gateway says about its files.
+//
+// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+func (c *Client) TakeReturnsWithBody(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeReturnsRequestWithBody(c.Server, number, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeReturns Take back what a printer, a post office or a fax gateway says about its files.
+//
+// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+func (c *Client) TakeReturns(ctx context.Context, number Number, body TakeReturnsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeReturnsRequest(c.Server, number, body)
 	if err != nil {
 		return nil, err
 	}
@@ -6930,6 +7007,53 @@ func NewGetReportRequest(server string, number Number) (*http.Request, error) {
 	return req, nil
 }
 
+// NewTakeReturnsRequest calls the generic TakeReturns builder with application/json body
+func NewTakeReturnsRequest(server string, number Number, body TakeReturnsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTakeReturnsRequestWithBody(server, number, "application/json", bodyReader)
+}
+
+// NewTakeReturnsRequestWithBody constructs an http.Request for the TakeReturns method, with any body, and a specified content type
+func NewTakeReturnsRequestWithBody(server string, number Number, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "number", number, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/cases/%s/returns", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewAssessRiskRequest calls the generic AssessRisk builder with application/json body
 func NewAssessRiskRequest(server string, number Number, params *AssessRiskParams, body AssessRiskJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8692,6 +8816,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/cases/{number}/report (the `GetReport` operationId).
 	GetReportWithResponse(ctx context.Context, number Number, reqEditors ...RequestEditorFn) (*GetReportResponse, error)
+
+	// TakeReturnsWithBodyWithResponse Take back what a printer, a post office or a fax gateway says about its files.
+	//
+	// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+	// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+	// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+	TakeReturnsWithBodyWithResponse(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TakeReturnsResponse, error)
+
+	// TakeReturnsWithResponse Take back what a printer, a post office or a fax gateway says about its files.
+	//
+	// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+	// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+	// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+	TakeReturnsWithResponse(ctx context.Context, number Number, body TakeReturnsJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeReturnsResponse, error)
 
 	// AssessRiskWithBodyWithResponse Decide the risk to the people affected, with the reason.
 	//
@@ -10798,6 +10944,54 @@ func (r GetReportResponse) ContentType() string {
 	return ""
 }
 
+type TakeReturnsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Returns
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TakeReturnsResponse) GetJSON200() *Returns {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TakeReturnsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TakeReturnsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TakeReturnsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TakeReturnsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TakeReturnsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type AssessRiskResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12850,6 +13044,40 @@ func (c *ClientWithResponses) GetReportWithResponse(ctx context.Context, number 
 	return ParseGetReportResponse(rsp)
 }
 
+// TakeReturnsWithBodyWithResponse Take back what a printer, a post office or a fax gateway says about its files.
+//
+// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+func (c *ClientWithResponses) TakeReturnsWithBodyWithResponse(ctx context.Context, number Number, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TakeReturnsResponse, error) {
+	rsp, err := c.TakeReturnsWithBody(ctx, number, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeReturnsResponse(rsp)
+}
+
+// TakeReturnsWithResponse Take back what a printer, a post office or a fax gateway says about its files.
+//
+// The text is CSV with a header. `code,outcome,at` tells what became of single letters or faxes;
+// `file,count,posted_at,batch` is the proof that a whole file was posted. It is applied whole or not at
+// all: with a fault, which names line and column, nothing is changed. The same file again changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/cases/{number}/returns (the `TakeReturns` operationId).
+func (c *ClientWithResponses) TakeReturnsWithResponse(ctx context.Context, number Number, body TakeReturnsJSONRequestBody, reqEditors ...RequestEditorFn) (*TakeReturnsResponse, error) {
+	rsp, err := c.TakeReturns(ctx, number, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeReturnsResponse(rsp)
+}
+
 // AssessRiskWithBodyWithResponse Decide the risk to the people affected, with the reason.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -14610,6 +14838,39 @@ func ParseGetReportResponse(rsp *http.Response) (*GetReportResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Report
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTakeReturnsResponse parses an HTTP response from a TakeReturnsWithResponse call
+func ParseTakeReturnsResponse(rsp *http.Response) (*TakeReturnsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TakeReturnsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Returns
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
