@@ -258,7 +258,7 @@ func textNames(texts []event.ApprovedText) []string {
 }
 
 // textChannels says which channel's text travels on a sending channel.
-var textChannels = map[string]string{"email": "email", "sms": "sms", "post": "letter", "page": "page"}
+var textChannels = map[string]string{"email": "email", "sms": "sms", "post": "letter", "fax": "letter", "page": "page"}
 
 func checkChannels(o *casefile.Order, a *event.Approval) *Refusal {
 	if len(o.Channels) == 0 {

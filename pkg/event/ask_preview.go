@@ -25,7 +25,7 @@ type LetterQuestion struct {
 type LetterAnswer struct {
 	TextKey
 	Person person.Number `json:"person"`
-	// Sending is the channel: "email", "sms" or "post".
+	// Sending is the channel: "email", "sms", "post" or "fax".
 	Sending string `json:"sending"`
 	// To is the address or number it goes to, lines of a postal address joined.
 	To string `json:"to"`

@@ -35,7 +35,7 @@ type Only struct {
 	Jurisdictions []string `json:"jurisdictions,omitempty"`
 	Relations     []string `json:"relations,omitempty"`
 	AgeClasses    []string `json:"age_classes,omitempty"`
-	// Channels are "email", "sms" or "post": how the person can be reached.
+	// Channels are "email", "sms", "post" or "fax": how the person can be reached.
 	Channels []string `json:"channels,omitempty"`
 }
 
@@ -65,7 +65,7 @@ type Counts struct {
 	Jurisdictions map[string]int64 `json:"jurisdictions"`
 	// Languages are keyed by BCP 47 tag or "unknown".
 	Languages map[string]int64 `json:"languages"`
-	// Channels are keyed "email", "sms", "post", "none".
+	// Channels are keyed "email", "sms", "post", "fax", "none".
 	Channels   map[string]int64 `json:"channels"`
 	AgeClasses map[string]int64 `json:"age_classes,omitempty"`
 	// Categories are keyed by the code of package category.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
@@ -14,7 +15,7 @@ import (
 
 // packedContacts is the wire form of a ContactsAnswer.
 type packedContacts struct {
-	// V is the version of the packing.
+	// V is the version of the packing: 1, or 2 if anybody has a fax number.
 	V      int             `json:"v"`
 	Next   int64           `json:"next"`
 	Erased []person.Number `json:"erased,omitempty"`
@@ -23,18 +24,27 @@ type packedContacts struct {
 	Packed string `json:"packed"`
 }
 
-const packing = 1
+const (
+	packing    = 1
+	packingFax = 2
+)
 
 var errPacking = errors.New("packed contacts are cut off or damaged")
 
 // MarshalJSON packs the contacts.
 func (a ContactsAnswer) MarshalJSON() ([]byte, error) {
-	buf := make([]byte, 0, 160*len(a.Contacts))
+	buf, v := make([]byte, 0, 160*len(a.Contacts)), packing
+	if slices.ContainsFunc(a.Contacts, func(c person.Contact) bool { return c.Fax != "" }) {
+		v = packingFax
+	}
 	for i := range a.Contacts {
 		buf = appendContact(buf, &a.Contacts[i])
+		if v == packingFax {
+			buf = appendText(buf, string(a.Contacts[i].Fax))
+		}
 	}
 	return json.Marshal(packedContacts{
-		V: packing, Next: a.Next, Erased: a.Erased, N: len(a.Contacts),
+		V: v, Next: a.Next, Erased: a.Erased, N: len(a.Contacts),
 		Packed: base64.StdEncoding.EncodeToString(buf),
 	})
 }
@@ -45,7 +55,7 @@ func (a *ContactsAnswer) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return errPacking // the JSON error could quote content
 	}
-	if p.V != packing || p.N < 0 || p.N > MaxContacts {
+	if p.V != packing && p.V != packingFax || p.N < 0 || p.N > MaxContacts {
 		return fmt.Errorf("packed contacts: version %d with %d contacts is not understood", p.V, p.N)
 	}
 	raw, err := base64.StdEncoding.DecodeString(p.Packed)
@@ -56,6 +66,9 @@ func (a *ContactsAnswer) UnmarshalJSON(data []byte) error {
 	*a = ContactsAnswer{Next: p.Next, Erased: p.Erased, Contacts: make([]person.Contact, p.N)}
 	for i := range a.Contacts {
 		r.contact(&a.Contacts[i])
+		if p.V == packingFax {
+			a.Contacts[i].Fax = person.Phone(r.text())
+		}
 	}
 	if r.bad || r.rest != "" {
 		*a = ContactsAnswer{}

@@ -25,18 +25,20 @@ func contacts(n int) []person.Contact {
 }
 
 func TestPackedContactsArriveUnchanged(t *testing.T) {
-	want := ContactsAnswer{Contacts: append(contacts(3), person.Contact{Number: 9}), Erased: []person.Number{4}, Next: 7}
-	data, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got ContactsAnswer
-	if err := json.Unmarshal(data, &got); err != nil {
-		t.Fatal(err)
-	}
-	// The types print redacted, so compare their revealed JSON.
-	if diff := cmp.Diff(revealed(t, want.Contacts), revealed(t, got.Contacts)); diff != "" || got.Next != 7 || len(got.Erased) != 1 {
-		t.Errorf("contacts changed on the way: %s", diff)
+	for _, last := range []person.Contact{{Number: 9}, {Number: 9, Fax: "+441632960009"}} {
+		want := ContactsAnswer{Contacts: append(contacts(3), last), Erased: []person.Number{4}, Next: 7}
+		data, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got ContactsAnswer
+		if err := json.Unmarshal(data, &got); err != nil {
+			t.Fatal(err)
+		}
+		// The types print redacted, so compare their revealed JSON.
+		if diff := cmp.Diff(revealed(t, want.Contacts), revealed(t, got.Contacts)); diff != "" || got.Next != 7 || len(got.Erased) != 1 {
+			t.Errorf("contacts changed on the way: %s", diff)
+		}
 	}
 }
 
@@ -48,7 +50,7 @@ func TestDamagedContactsAreRefusedWithoutShowingThem(t *testing.T) {
 	whole := string(data)
 	for _, damaged := range []string{
 		strings.Replace(whole, `"n":2`, `"n":3`, 1), strings.Replace(whole, `"n":2`, `"n":1`, 1),
-		strings.Replace(whole, `"v":1`, `"v":2`, 1), strings.Replace(whole, `"n":2`, `"n":99999999`, 1),
+		strings.Replace(whole, `"v":1`, `"v":2`, 1), strings.Replace(whole, `"v":1`, `"v":3`, 1), strings.Replace(whole, `"n":2`, `"n":99999999`, 1),
 		strings.Replace(whole, `"packed":"`, `"packed":"////////////`, 1),
 	} {
 		var got ContactsAnswer

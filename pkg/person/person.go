@@ -83,6 +83,7 @@ type Contact struct {
 	FamilyName Text   `json:"family,omitempty"`
 	Email      Email  `json:"email,omitempty"`
 	Phone      Phone  `json:"phone,omitempty"`
+	Fax        Phone  `json:"fax,omitempty"`
 	// Address is the postal address, one line each, the country last.
 	Address []Text `json:"address,omitempty"`
 	// Language is a BCP 47 tag, or empty when unknown.

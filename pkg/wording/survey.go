@@ -66,7 +66,8 @@ func (l *lack) add(n person.Number) {
 	}
 }
 
-// surveyChannels are the text channels on which people can be told one by one.
+// surveyChannels are the text channels on which people can be told one by one;
+// a letter goes by post or fax.
 var surveyChannels = [...]string{"email", "sms", "letter"}
 
 // reader is what people of one audience and language get.
@@ -112,7 +113,7 @@ func (s *Survey) Add(named, reach *person.Contact) {
 		return
 	}
 	r := s.reader(named != reach, reach.Language)
-	can := [...]bool{reach.Email != "", reach.Phone != "", len(reach.Address) > 0}
+	can := [...]bool{reach.Email != "", reach.Phone != "", len(reach.Address) > 0 || reach.Fax != ""}
 	told := false
 	for i, text := range r.texts {
 		switch {

@@ -203,8 +203,8 @@ func (a *app) newNotice(b base) (runner, error) {
 		NATS: b.nats, Bus: b.bus, Journal: b.journal, DB: b.db, Organisations: a.orgs, Now: a.now,
 		Log: b.telemetry.Log, Tracer: b.telemetry.Tracer, Meter: b.telemetry.Meter,
 		Keyring: a.key(a.Keys.Keyring, "keyring.yaml"), Key: key, PublicURL: a.running.URL,
-		Users:       a.Users,
-		PrintDir:    a.PrintDir,
+		Users:    a.Users,
+		PrintDir: a.PrintDir, FaxDir: a.FaxDir,
 		MailDomains: map[string][]string{}, Rates: rates,
 		Doubt: notice.Doubt{Quiet: a.Doubt.Quiet, After: a.Doubt.After, Policy: a.Doubt.Policy, Ahead: a.Doubt.Ahead, Budget: a.Doubt.Budget},
 	}

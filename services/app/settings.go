@@ -52,6 +52,8 @@ type Settings struct {
 	Telemetry Telemetry `koanf:"telemetry"`
 	// PrintDir is the folder for print files of letters; empty switches post off.
 	PrintDir string `koanf:"print_dir"`
+	// FaxDir is the folder for files of a fax gateway; empty switches fax off.
+	FaxDir string `koanf:"fax_dir"`
 	// Mappings is a folder with own alert mappings beside the shipped ones.
 	Mappings string `koanf:"mappings"`
 	// SandboxListen starts the look-alike providers in this process and sends

@@ -41,7 +41,7 @@ func apiPerson(f event.PersonFound) api.FoundPerson {
 	}
 	if c := f.Revealed; c != nil {
 		out.Revealed = api.RevealedPerson{
-			GivenName: c.GivenName.Reveal(), FamilyName: c.FamilyName.Reveal(), Email: c.Email.Reveal(), Phone: c.Phone.Reveal(),
+			GivenName: c.GivenName.Reveal(), FamilyName: c.FamilyName.Reveal(), Email: c.Email.Reveal(), Phone: c.Phone.Reveal(), Fax: c.Fax.Reveal(),
 			Language: c.Language, Jurisdiction: c.Jurisdiction, AgeClass: c.AgeClass, Relation: c.Relation, Preference: c.Preference,
 			Guardian: int64(c.Guardian), Deceased: c.Deceased,
 		}

@@ -80,8 +80,10 @@ func propose(org *organisation.Organisation, c *casefile.Case, now time.Time) Pr
 	}
 	for _, t := range Texts(c) {
 		p.Texts = append(p.Texts, event.ApprovedText{TextKey: t.TextKey, Digest: t.Digest})
-		if ch := ChannelOf(t.Channel); !slices.Contains(p.Channels, ch) {
-			p.Channels = append(p.Channels, ch)
+		for _, ch := range channelsOf(org, t.Channel) {
+			if !slices.Contains(p.Channels, ch) {
+				p.Channels = append(p.Channels, ch)
+			}
 		}
 		if t.Rejected != "" {
 			p.Against = append(p.Against, fmt.Sprintf("the text %s was sent back: %s", t.TextKey, t.Rejected))
@@ -164,12 +166,22 @@ func CheckWording(org *organisation.Organisation, c *casefile.Case, channels []s
 	return findings
 }
 
-// ChannelOf returns the channel of a dispatch on which a text travels: a letter goes by post.
+// ChannelOf returns the channel of a dispatch on which a text first travels: a letter goes by post.
 func ChannelOf(textChannel string) string {
 	if textChannel == "letter" {
 		return "post"
 	}
 	return textChannel
+}
+
+// channelsOf returns the channels of a dispatch on which a text may travel: a
+// letter goes by post, and by fax too where the organisation says that it faxes.
+func channelsOf(org *organisation.Organisation, textChannel string) []string {
+	all := []string{ChannelOf(textChannel)}
+	if textChannel == "letter" && slices.Contains(org.Channels, "fax") {
+		all = append(all, "fax")
+	}
+	return all
 }
 
 // mayApprove holds the person against the policy for what is to be approved.

@@ -316,7 +316,7 @@ func (s *Service) pageMessages(w http.ResponseWriter, r *http.Request, u User) e
 		Problem          string
 		Filtered         bool
 	}{casePage: s.caseFrame(r, u, c, "Messages"), F: f, Filtered: f.Person != "" || f.Channel != "" || f.State != "",
-		Channels: append([]option{{Value: "", Text: "Any"}}, options([]string{"email", "sms", "post"})...), States: []option{{Value: "", Text: "Any"}}}
+		Channels: append([]option{{Value: "", Text: "Any"}}, options([]string{"email", "sms", "post", "fax"})...), States: []option{{Value: "", Text: "Any"}}}
 	for _, st := range ledgerStates {
 		page.States = append(page.States, option{Value: st.state, Text: st.name})
 	}

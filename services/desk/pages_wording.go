@@ -123,11 +123,13 @@ func options(words []string) []option {
 // missingTexts proposes the texts for people that the list and the promised channels call for.
 func missingTexts(org *organisation.Organisation, c *casefile.Case) []struct{ Link, Text string } {
 	var out []struct{ Link, Text string }
+	seen := map[string]bool{"": true}
 	for _, ch := range org.Channels {
-		text := map[string]string{"email": "email", "sms": "sms", "post": "letter"}[ch]
-		if text == "" {
+		text := map[string]string{"email": "email", "sms": "sms", "post": "letter", "fax": "letter"}[ch]
+		if seen[text] {
 			continue
 		}
+		seen[text] = true
 		for _, lang := range org.Languages {
 			k := event.TextKey{Audience: "people", Channel: text, Language: lang}
 			if c.Texts[k] == nil {

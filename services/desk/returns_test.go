@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,25 @@ func TestReturnsAreHandedInByWhoMaySettleAndAFaultNamesLineAndColumn(t *testing.
 	s, body := b.send("dora", "POST", path, api.ReturnsFile{Text: "code,outcome\nT1-0-ABCDE,moved\nbad,moved\n"})
 	if s != http.StatusBadRequest || !strings.Contains(string(body), `"line 3, code"`) {
 		t.Errorf("a fault: %d %s", s, body)
+	}
+}
+
+func TestALetterIsApprovedForFaxWhereTheOrganisationFaxes(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		org, err := c.Organisations.Get("tidewater")
+		if err != nil {
+			t.Fatal(err)
+		}
+		org.Channels = append(org.Channels, "fax")
+	})
+	number := b.ready()
+	letter := event.WordingDrafted{TextKey: event.TextKey{Audience: "people", Channel: "letter", Language: "en-GB"}, Subject: "Notice", Body: "We were breached."}
+	_, err := b.desk.DraftWording(t.Context(), b.user("lea"), On{Case: number}, letter)
+	b.must(err)
+	p, _, err := b.desk.Propose(t.Context(), b.user("dora"), number)
+	b.must(err)
+	if !slices.Contains(p.Channels, "fax") || !slices.Contains(p.Channels, "post") {
+		t.Errorf("an approval would cover %v, want post and fax among them", p.Channels)
 	}
 }
 

@@ -162,7 +162,12 @@ func (s *Service) connect() error {
 		}
 	}
 	if s.cfg.PrintDir != "" {
-		return s.add(&account{name: Post.String(), channel: Post})
+		if err := s.add(&account{name: Post.String(), channel: Post}); err != nil {
+			return err
+		}
+	}
+	if s.cfg.FaxDir != "" {
+		return s.add(&account{name: Fax.String(), channel: Fax})
 	}
 	return nil
 }

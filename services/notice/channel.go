@@ -49,7 +49,9 @@ func (c Channel) Text() string {
 
 // sendable are the channels on which one person is written to. A public page
 // reaches nobody in particular, so it is no rung of a ladder.
-var sendable = []Channel{Email, SMS, Post}
+// Voice is none either: a call is in doubt the moment it is lost, it reaches
+// whoever picks up, and nothing here speaks.
+var sendable = []Channel{Email, SMS, Post, Fax}
 
 // onPaper reports whether a channel hands files over, of which returns are taken back.
 func onPaper(ch Channel) bool { return ch == Post || ch == Fax }

@@ -79,6 +79,9 @@ func (m *marker) bind(who person.Number, reach, named *person.Contact) int64 {
 	for _, line := range reach.Address {
 		b = append(append(b, 0), line.Reveal()...)
 	}
+	if reach.Fax != "" {
+		b = append(append(b, 1), reach.Fax.Reveal()...)
+	}
 	m.binds.Write(b)
 	m.buf = m.binds.Sum(b[:0])
 	return int64(binary.BigEndian.Uint64(m.buf) >> 1)

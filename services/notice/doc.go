@@ -11,6 +11,10 @@
 // Texts, approved or not, leave it as test sends as well (testsend.go): marked,
 // and only to users of the organisation whose address it reads from a file itself.
 //
+// People are written to by email, SMS, post and fax; what is handed over on paper
+// is described in print/FORMAT.md. A public notice (public.go) tells everybody
+// and counts nobody as told. Voice is left out; channel.go says why.
+//
 // It hears dispatch.ordered, paused, resumed and stopped and everything that
 // can void an approval, as pokes of the journal; tickets on tocsin.dispatch.>;
 // and the providers' callbacks over HTTP, where it also serves the public notice

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"tocsin.dev/pkg/category"
@@ -219,7 +218,7 @@ func (s *Service) lookUp(ctx context.Context, a *attempt, doubtful []message) (a
 	if err != nil || p == nil {
 		return asked{}, err
 	}
-	if a.channel == Post {
+	if onPaper(a.channel) {
 		return s.lookOnDisk(ctx, p, a, doubtful)
 	}
 	by := s.accountNamed(a.account)
@@ -298,9 +297,9 @@ func (s *Service) asPlanned(ctx context.Context, a *attempt, people []recipient)
 	return nil
 }
 
-// lookOnDisk settles a print file: it is there whole, or it was never written.
+// lookOnDisk settles a file of letters or faxes: it is there whole, or it was never written.
 func (s *Service) lookOnDisk(ctx context.Context, p *plan, a *attempt, doubtful []message) (asked, error) {
-	if !print.Exists(filepath.Join(s.cfg.PrintDir, p.org), s.printName(p.org, p.caseID, a.id)) {
+	if !print.Exists(s.paperDir(a.channel, p.org), s.printName(p.org, p.caseID, a.id)) {
 		return asked{complete: true}, nil
 	}
 	return asked{found: len(doubtful)}, s.believe(ctx, a, doubtful)

@@ -63,7 +63,8 @@ func mustSet(code string) category.Set {
 // person: a mailbox whose address was exposed together with a password
 // or a session may be read by whoever has them (people re-use
 // passwords); a phone number exposed together with sign-in tokens may have been
-// taken over. Whether only the breached service's own mailboxes count is the
+// taken over. Nobody signs in to a letter box or a fax machine, so these stay
+// safe. Whether only the breached service's own mailboxes count is the
 // organisation's decision (mailOnly names its mail domains; empty means all).
 func compromised(ch Channel, c *person.Contact, mailDomains []string) bool {
 	switch ch {
@@ -94,10 +95,12 @@ func usable(ch Channel, c *person.Contact) bool {
 		return c.Email.Valid()
 	case SMS, Voice:
 		return c.Phone.Valid()
+	case Fax:
+		return c.Fax.Valid()
 	case Post:
 		return len(c.Address) >= 2 && c.Address[0] != ""
 	}
-	return false // fax numbers are not part of a contact
+	return false
 }
 
 // rule says in which order people of an order are reached.

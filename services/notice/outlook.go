@@ -19,11 +19,13 @@ import (
 )
 
 // What is assumed where nothing is configured or measured. Rates are messages
-// a second: email as a two-core machine hands it over, SMS as one short code.
+// a second: email as a two-core machine hands it over, SMS as one short code,
+// letters and faxes as fast as their files are written.
 const (
 	assumedEmail   = 8000
 	assumedSMS     = 100
 	assumedPost    = 1000
+	assumedFax     = 50
 	assumedListing = 40000
 	// assumedCooling is the desk's own time between an order and its first message.
 	assumedCooling = time.Minute
@@ -237,7 +239,7 @@ func (f *foresight) rate(ctx context.Context, ch Channel) (rate float64, known b
 	if r, err := f.measured(ctx, ch, 0); err != nil || r > 0 {
 		return r, true, err
 	}
-	r := map[Channel]float64{Email: assumedEmail, SMS: assumedSMS, Post: assumedPost}[ch]
+	r := map[Channel]float64{Email: assumedEmail, SMS: assumedSMS, Post: assumedPost, Fax: assumedFax}[ch]
 	f.assume("%s goes at %.4g messages a second", ch, r)
 	return r, false, nil
 }
@@ -275,8 +277,11 @@ func (f *foresight) fails(ctx context.Context, ch Channel) (float64, error) {
 		return float64(failed) / float64(failed+delivered), nil
 	}
 	share := 0.02
-	if ch == SMS {
+	switch ch {
+	case SMS:
 		share = 0.05
+	case Fax:
+		share = 0.1
 	}
 	f.assume("%.0f %% of the messages by %s fail", 100*share, ch)
 	return share, nil

@@ -33,7 +33,7 @@ func (s *Service) answerLetter(ctx context.Context, q event.LetterQuestion) (eve
 	case q.Asker.Kind != event.PersonActor || !slices.Contains(mayPreview, q.Asker.Role):
 		return none, bus.Refuse("forbidden", "the role %q may not see a notice with a person's data", q.Asker.Role)
 	case !ok || !slices.Contains(sendable, ch):
-		return none, bus.Refuse("invalid", "channel: choose email, sms or post")
+		return none, bus.Refuse("invalid", "channel: choose email, sms, post or fax")
 	case strings.TrimSpace(q.Reason) == "" || q.Person == 0:
 		return none, bus.Refuse("invalid", "name a person number and the reason for looking")
 	}
@@ -185,6 +185,9 @@ func (w *worker) enclose(k *content, l *letter, ch Channel, a *event.LetterAnswe
 	one, err := w.paper(l, 0, 0)
 	if err != nil {
 		return err
+	}
+	if ch == Fax {
+		a.To, one = l.to.reach.Fax.Reveal(), print.Faxed(one)
 	}
 	var pdf bytes.Buffer
 	err = print.PDF(&pdf, print.Sender{Name: k.org.Name, Address: k.org.Sender.Post}, []print.Letter{one})

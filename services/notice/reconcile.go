@@ -239,7 +239,7 @@ func (s *Service) receiptsIn(v view, now time.Time) bool {
 		return true
 	}
 	for ch, states := range v.tally.States {
-		if ch != Post.String() && (states[Accepted.String()] > 0 || states[Deferred.String()] > 0) {
+		if ch != Post.String() && ch != Fax.String() && (states[Accepted.String()] > 0 || states[Deferred.String()] > 0) {
 			return false
 		}
 	}

@@ -216,7 +216,11 @@ var errDryRun = errors.New("dry run")
 
 // apply applies the file in one transaction and counts what that changed.
 func (b *returning) apply(ctx context.Context, a *event.ReturnsAnswer) error {
-	d := &delivery{provider: b.channel, raw: []byte(b.q.Text), facts: b.facts}
+	from := b.s.accountNamed(b.channel.String())
+	if from == nil { // its folder is not set any more, and what was handed over still comes back
+		from = &account{name: b.channel.String(), channel: b.channel}
+	}
+	d := &delivery{from: from, raw: []byte(b.q.Text), facts: b.facts}
 	err := b.s.applyWith(ctx, []*delivery{d}, func(tx *sql.Tx, counted []map[change]int64) error {
 		a.Changed, a.NextRung, a.Unreachable, a.Excluded = 0, 0, 0, 0
 		b.count(a, counted)

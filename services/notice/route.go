@@ -15,6 +15,10 @@ import (
 // one after the other on each connection: few, so that the lease outlasts them.
 const ownServerBatch = 100
 
+// faxBatch is how many faxes one batch writes, each a file of its own that takes
+// some 20 ms: few, so that the lease outlasts them.
+const faxBatch = 200
+
 // mostDeferrals is how often the own mail server may put a recipient off, a
 // minute or more each time, before the person's next channel is opened.
 const mostDeferrals = 60
@@ -85,9 +89,12 @@ func (s *Service) mayHave(ctx context.Context, rows []message, usual string) (ma
 	return had, nil
 }
 
-// handful limits what one batch hands over to the own mail server; whom it put
-// off comes after those who were not tried yet.
+// handful limits what one batch hands over as a file of faxes or to the own mail
+// server; whom that put off comes after those who were not tried yet.
 func (a *account) handful(rows []message) []message {
+	if a.channel == Fax {
+		return rows[:min(len(rows), faxBatch)]
+	}
 	if a.smtp == nil {
 		return rows
 	}

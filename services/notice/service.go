@@ -72,6 +72,8 @@ type Config struct {
 
 	// PrintDir is the folder of print files for letters; empty switches post off.
 	PrintDir string
+	// FaxDir is the folder of files for a fax gateway; empty switches fax off.
+	FaxDir string
 
 	// Lease is how long a worker may be silent before another takes over; 0 means 10 s.
 	Lease time.Duration

@@ -191,6 +191,7 @@ func (e MeRoles) Valid() bool {
 // Defines values for NoticePreviewRequestChannel.
 const (
 	NoticePreviewRequestChannelEmail NoticePreviewRequestChannel = "email"
+	NoticePreviewRequestChannelFax   NoticePreviewRequestChannel = "fax"
 	NoticePreviewRequestChannelPost  NoticePreviewRequestChannel = "post"
 	NoticePreviewRequestChannelSms   NoticePreviewRequestChannel = "sms"
 )
@@ -199,6 +200,8 @@ const (
 func (e NoticePreviewRequestChannel) Valid() bool {
 	switch e {
 	case NoticePreviewRequestChannelEmail:
+		return true
+	case NoticePreviewRequestChannelFax:
 		return true
 	case NoticePreviewRequestChannelPost:
 		return true
@@ -1687,6 +1690,7 @@ type RevealedPerson struct {
 	Deceased   bool     `json:"deceased,omitempty,omitzero"`
 	Email      string   `json:"email,omitempty,omitzero"`
 	FamilyName string   `json:"family_name,omitempty,omitzero"`
+	Fax        string   `json:"fax,omitempty,omitzero"`
 	GivenName  string   `json:"given_name,omitempty,omitzero"`
 
 	// Guardian The person who is told instead of a minor.

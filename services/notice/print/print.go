@@ -1,6 +1,8 @@
 // Package print makes the files with which a printer sends letters: a PDF with
 // one letter after the other, and a CSV list that names each with the code to
-// give back when it was posted or came back.
+// give back when it was posted or came back. For a fax gateway it makes a PDF
+// for each fax and a list of numbers (fax.go). What became of either is read in
+// the words of outcome.go.
 //
 // The files hold names and addresses: they are the hand-over to the printer,
 // written readable by their owner only, and removed when the printer has them.
@@ -38,6 +40,8 @@ type Letter struct {
 	Text      string
 	// Language is a BCP 47 tag.
 	Language string
+	// Fax is the number in E.164; only faxes have it.
+	Fax string
 }
 
 // Sender is what stands at the top of every letter.

@@ -120,6 +120,8 @@ func (p *Person) set(tag byte, v string) (same bool) {
 			p.MovedOn, p.Before = Day(number32(v)), v[4:]
 		}
 		return p.MovedOn != 0
+	case fieldFax:
+		p.Fax = v
 	case fieldGuardian:
 		p.guardian = person.Number(number32(v))
 		return false

@@ -55,6 +55,11 @@ func (t *table) reachable(row []string, at Origin) {
 			t.bad(at, colPhone, err)
 		}
 	}
+	if v := t.value(row, colFax); v != "" {
+		if p.Fax, err = t.reader.phone(v, p.Jurisdiction); err != nil {
+			t.bad(at, colFax, err)
+		}
+	}
 	if v := t.value(row, colLanguage); v != "" {
 		if p.Language, err = t.reader.languageTag(v); err != nil {
 			t.bad(at, colLanguage, err)

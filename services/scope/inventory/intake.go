@@ -185,7 +185,7 @@ func (d *Delivery) identity(p *Person, record []byte) (hash128, bool) {
 		k = append(normalEmail(k, p.Email), 0)
 		k = append(normalName(k, p.Given, p.Family), 0)
 		k = binary.LittleEndian.AppendUint32(k, uint32(p.Born))
-	case p.Given != "" || p.Family != "" || p.Email != "" || p.Phone != "" || len(p.Address) > 0:
+	case p.Given != "" || p.Family != "" || p.Email != "" || p.Phone != "" || p.Fax != "" || len(p.Address) > 0:
 		k = append(k, "c\x00"...)
 		k = append(k, record...)
 	default:

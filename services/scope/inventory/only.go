@@ -14,7 +14,7 @@ import (
 const maxFilters = 64
 
 // channelNames are the channels by bit.
-var channelNames = [...]string{"email", "sms", "post"}
+var channelNames = [...]string{"email", "sms", "post", "fax"}
 
 // filter is an event.Only against the columns. Nil lets everything pass.
 type filter struct {

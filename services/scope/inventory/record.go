@@ -45,9 +45,9 @@ type Person struct {
 	// Unverified marks an address that nobody ever confirmed: it is written to,
 	// but joins nobody.
 	Unverified bool
-	// Phone is in E.164.
-	Phone   string
-	Address []string
+	// Phone and Fax are in E.164.
+	Phone, Fax string
+	Address    []string
 	// Language is a BCP 47 tag, Jurisdiction an ISO 3166 code; empty means unknown.
 	Language, Jurisdiction string
 	Born                   Day
@@ -100,6 +100,7 @@ const (
 	byMail = 1 << iota
 	bySMS
 	byPost
+	byFax
 	// hasMoved is no channel: it says that the record tells of a move.
 	hasMoved = 1 << 7
 )
@@ -114,6 +115,9 @@ func (p *Person) channels() uint8 {
 	}
 	if len(p.Address) >= 2 { // a street or box, and a place
 		c |= byPost
+	}
+	if p.Fax != "" {
+		c |= byFax
 	}
 	if p.MovedOn != 0 {
 		c |= hasMoved
@@ -142,7 +146,8 @@ const (
 	fieldOtherPhone // repeated
 	fieldLastActive
 	fieldMoved      // day u32, then where they lived before
-	fieldSupplement // number u32, then the record of the duplicate; repeated, last
+	fieldSupplement // number u32, then the record of the duplicate; repeated, last in a record
+	fieldFax
 )
 
 const (
@@ -196,6 +201,7 @@ func (p *Person) encode(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(p.MovedOn))
 		b = append(b, p.Before...)
 	}
+	b = appendField(b, fieldFax, p.Fax)
 	if p.guardian != 0 { // last, as an import learns it after the rest
 		b = append(b, fieldGuardian, 4)
 		b = binary.LittleEndian.AppendUint32(b, uint32(p.guardian))
@@ -255,6 +261,10 @@ func contact(c *person.Contact, record string) error {
 		case fieldPhone:
 			if c.Phone == "" {
 				c.Phone = person.Phone(v)
+			}
+		case fieldFax:
+			if c.Fax == "" {
+				c.Fax = person.Phone(v)
 			}
 		case fieldAddress:
 			if address {
@@ -320,6 +330,7 @@ func (p *Person) laidOver(newer *Person) {
 	take(&p.Family, newer.Family)
 	take(&p.Email, newer.Email)
 	take(&p.Phone, newer.Phone)
+	take(&p.Fax, newer.Fax)
 	take(&p.Language, newer.Language)
 	take(&p.Jurisdiction, newer.Jurisdiction)
 	take(&p.Ref, newer.Ref)

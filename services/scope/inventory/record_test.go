@@ -10,7 +10,7 @@ func TestARecordIsTakenAsItStandsOnlyIfItWouldBeWrittenSo(t *testing.T) {
 		Ref: "C-1", Space: "web", OfficialID: "SE 19800101-0000", Given: "Åsa", Family: "Ek", Email: "asa@example.test", Phone: "+46700000000",
 		Address: []string{"Storgatan 1", "11122 Stockholm"}, Language: "sv", Jurisdiction: "SE", Born: 47482, AgeClass: "adult", Relation: "former",
 		Preference: "post", Source: "list", LastActive: 20_000, OptOut: true, MovedOn: 60_000, Before: "FI",
-		otherEmails: []string{"ek@example.test", "e@example.test"}, otherPhones: []string{"+46700000001"},
+		otherEmails: []string{"ek@example.test", "e@example.test"}, otherPhones: []string{"+46700000001"}, Fax: "+46700000002",
 	}
 	same, changed := 0, 0
 	for _, p := range []Person{whole, {Ref: "1"}, {Given: "Bo", Email: "bo@example.test", AgeClass: "minor"}} {

@@ -49,6 +49,7 @@ const (
 	colEmail
 	colVerified
 	colPhone
+	colFax
 	colAddress1
 	colAddress2
 	colAddress3
@@ -85,7 +86,7 @@ const (
 )
 
 var columnNames = [columnCount]string{
-	"person", "space", "official_id", "given_name", "family_name", "email", "email_verified", "phone",
+	"person", "space", "official_id", "given_name", "family_name", "email", "email_verified", "phone", "fax",
 	"address1", "address2", "address3", "postcode", "city", "region", "country", "language", "born", "age_class", "relation",
 	"preference", "opt_out", "deceased", "guardian", "source", "last_active", "moved_on", "previous_country",
 	"dataset", "categories", "first_seen", "last_seen",

@@ -19,7 +19,7 @@ type tally struct {
 	keptTooLong  int64
 	jurisdiction []int64
 	language     []int64
-	channels     [8]int64   // by the bits of the channels
+	channels     [16]int64  // by the bits of the channels
 	classes      [256]int64 // by class
 	rings        [4]int64
 	categories   [32]int64
@@ -74,7 +74,7 @@ func (t *tally) countAttributes(v *attributeView, people []uint16, cutoff uint16
 	}
 	for _, low := range people {
 		t.classes[v.classes[low]]++
-		t.channels[v.channelBits[low]&7]++
+		t.channels[v.channelBits[low]&15]++
 	}
 	if cutoff == 0 {
 		return
@@ -87,12 +87,12 @@ func (t *tally) countAttributes(v *attributeView, people []uint16, cutoff uint16
 	}
 }
 
-// reach returns the people by channel: email, sms, post, none.
+// reach returns the people by channel, in the order of channelNames, and those without any.
 func (t *tally) reach() []int64 {
-	out := make([]int64, 4)
-	out[3] = t.channels[0]
+	out := make([]int64, len(channelNames)+1)
+	out[len(channelNames)] = t.channels[0]
 	for bits, n := range t.channels {
-		for c := range 3 {
+		for c := range channelNames {
 			out[c] += n * int64(bits>>c&1)
 		}
 	}
@@ -181,7 +181,7 @@ func (t *tally) answer(h head) event.PreviewAnswer {
 	a := event.PreviewAnswer{People: t.people, Erased: t.erased, KeptTooLong: t.keptTooLong, Generation: h.generation, Relations: map[string]int64{}}
 	a.Counts = event.Counts{
 		Jurisdictions: named(h.terms.Jurisdictions, t.jurisdiction), Languages: named(h.terms.Languages, t.language),
-		Channels:   named([]string{"email", "sms", "post", "none"}, t.reach()),
+		Channels:   named(append(channelNames[:], "none"), t.reach()),
 		AgeClasses: named(ageClasses[:], t.classesBy(0, 3)), Categories: map[string]int64{}, Rings: map[string]int64{},
 	}
 	for bit, n := range t.categories {

@@ -182,6 +182,9 @@ func clearline() profile {
 			}
 			p.PhoneText = foreign(r, p.Phone)
 			p.Preference = [...]string{"", "email", "sms", "voice", "fax", "post"}[r.IntN(6)]
+			if p.Preference == "fax" && p.Email+p.Given != "" {
+				p.Fax = fmt.Sprintf("+441632960%03d", i%1000)
+			}
 		},
 	}
 }

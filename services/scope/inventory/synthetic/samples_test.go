@@ -134,6 +134,9 @@ func reach(row *Row) (by []string) {
 	if len(row.Address) > 0 {
 		by = append(by, "post")
 	}
+	if row.Fax != "" {
+		by = append(by, "fax")
+	}
 	if by == nil {
 		by = []string{"none"}
 	}

@@ -79,7 +79,7 @@ func (s *Set) writeCatalogue(dir string) (err error) {
 
 func (s *Set) writePeople(dir string) (err error) {
 	people, err := create(dir, "people.csv", "person", "given_name", "family_name", "email", "phone", "address1", "postcode", "city", "region", "country",
-		"language", "born", "age_class", "relation", "preference", "opt_out", "deceased", "guardian", "source", "last_active")
+		"language", "born", "age_class", "relation", "preference", "opt_out", "deceased", "guardian", "source", "last_active", "fax")
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (row *Row) fields() []string {
 		city, postcode = "", ""
 	}
 	return []string{row.Ref, row.Given, row.Family, row.Email, phone, street, postcode, city, row.Region, row.Country,
-		row.Language, day(row.Born), row.AgeClass, row.Relation, row.Preference, yes(row.OptOut), yes(row.Deceased), row.GuardianRef, row.Source, active(row.LastActive)}
+		row.Language, day(row.Born), row.AgeClass, row.Relation, row.Preference, yes(row.OptOut), yes(row.Deceased), row.GuardianRef, row.Source, active(row.LastActive), row.Fax}
 }
 
 func instant(sec uint32) string {
