@@ -225,7 +225,8 @@ func (a *app) newNotice(b base) (runner, error) {
 		cfg.SpareSendGrid = append(cfg.SpareSendGrid, g.account())
 	}
 	if m := a.SMTP; m.Host != "" {
-		cfg.SMTP = &notice.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO, Conns: m.Conns}
+		cfg.SMTP = &notice.SMTP{Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO, Conns: m.Conns,
+			ReturnPath: m.ReturnPath, BounceToken: m.BounceToken}
 	}
 	if a.Twilio.AuthToken != "" {
 		first := a.Twilio.account()

@@ -184,6 +184,14 @@ type SMTP struct {
 	EHLO string `koanf:"ehlo"`
 	// Conns is the most connections (default 4).
 	Conns int `koanf:"conns"`
+	// ReturnPath is where undeliverable mail comes back to, such as
+	// bounces@example.org; its server must deliver bounces+anything@ to the same
+	// place. Empty: to the sender.
+	ReturnPath string `koanf:"return_path"`
+	// BounceToken lets the mail server post what came back to /v1/receipts/smtp,
+	// as tocsin notice bounce does; empty refuses all.
+	BounceToken     string `koanf:"bounce_token"`
+	BounceTokenFile string `koanf:"bounce_token_file"`
 }
 
 // Twilio holds an account.

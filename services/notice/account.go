@@ -144,7 +144,7 @@ func (s *Service) connect() error {
 	}
 	if m := s.cfg.SMTP; m != nil {
 		client, err := smtp.New(smtp.Config{
-			Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO,
+			Host: m.Host, Port: m.Port, TLS: m.TLS, Auth: m.Auth, Username: m.Username, Password: m.Password, EHLO: m.EHLO, ReturnPath: m.ReturnPath,
 			Conns: m.Conns, Timeout: m.Timeout, Now: s.cfg.Now,
 		})
 		if err != nil {

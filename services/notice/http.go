@@ -21,6 +21,7 @@ func (s *Service) routes() http.Handler {
 	mux.HandleFunc("POST /v1/receipts/sendgrid/{account}", s.fromSendGrid)
 	mux.HandleFunc("POST /v1/receipts/twilio/cases/{case}/{notice}/{attempt}", s.fromTwilio)
 	mux.HandleFunc("POST /v1/receipts/twilio/accounts/{account}/cases/{case}/{notice}/{attempt}", s.fromTwilio)
+	mux.HandleFunc("POST /v1/receipts/smtp", s.fromMailServer)
 	mux.HandleFunc("GET /v1/public/{org}/{case}", s.public)
 	return mux
 }

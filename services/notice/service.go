@@ -135,8 +135,12 @@ type SMTP struct {
 	TLS                      string
 	Auth, Username, Password string
 	EHLO                     string
+	ReturnPath               string
 	Conns                    int
 	Timeout                  time.Duration
+	// BounceToken lets the mail server post what came back to /v1/receipts/smtp;
+	// empty refuses all.
+	BounceToken string
 }
 
 // Twilio is an account at Twilio.

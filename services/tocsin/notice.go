@@ -23,6 +23,7 @@ type noticeCmd struct {
 	Doubts   noticeDoubtsCmd   `cmd:"" help:"Messages that may or may not have been accepted, with both risks."`
 	Settle   noticeSettleCmd   `cmd:"" help:"Decide about messages in doubt."`
 	Returns  noticeReturnsCmd  `cmd:"" help:"Take back what became of letters and faxes, or the proof that they were posted."`
+	Bounce   noticeBounceCmd   `cmd:"" help:"Hand in a message that came back to the own mail server; reads it from standard input, for a pipe of the mail server."`
 	Report   noticeReportCmd   `cmd:"" help:"People by channel, jurisdiction and outcome."`
 	Forecast noticeForecastCmd `cmd:"" help:"Whether the sending ends before the deadline, and what would make it."`
 	Pause    noticePauseCmd    `cmd:"" help:"Hold the sending; what has left stays counted."`

@@ -1,29 +1,10 @@
 package sendgrid
 
 import (
-	"strconv"
 	"strings"
 
 	"tocsin.dev/services/notice/carrier"
 )
-
-// enhanced is what enhanced SMTP status codes (RFC 3463) mean for a notice. The
-// longest entry that the code begins with counts.
-var enhanced = map[string]carrier.Meaning{
-	"5":      carrier.Hard,
-	"5.1.1":  carrier.Hard,    // no such mailbox
-	"5.1.2":  carrier.Hard,    // no such host
-	"5.1.10": carrier.Hard,    // null MX
-	"5.2.1":  carrier.Hard,    // mailbox disabled
-	"5.2.2":  carrier.Soft,    // mailbox full
-	"5.2.3":  carrier.Blocked, // message too long for the mailbox
-	"5.3":    carrier.Soft,
-	"5.4":    carrier.Soft,
-	"5.7":    carrier.Blocked, // policy, reputation, authentication
-	"5.7.13": carrier.Hard,    // account disabled
-	"4":      carrier.Soft,
-	"4.7":    carrier.Blocked,
-}
 
 // dropped is what SendGrid's reasons for dropping a mail mean. It gives words, no codes.
 var dropped = []struct {
@@ -42,7 +23,7 @@ var dropped = []struct {
 
 // meaningOf reads one event. The code is the enhanced status as a number, 511 for 5.1.1.
 func meaningOf(event, kind, status, reason string) (carrier.Meaning, int) {
-	code := codeOf(status)
+	code := carrier.EnhancedCode(status)
 	switch event {
 	case "processed":
 		return carrier.Processed, 0
@@ -53,7 +34,7 @@ func meaningOf(event, kind, status, reason string) (carrier.Meaning, int) {
 	case "spamreport":
 		return carrier.Complained, 0
 	case "bounce":
-		if m, ok := byStatus(status); ok {
+		if m, ok := carrier.Enhanced(status); ok {
 			if m == carrier.Hard && kind == "blocked" {
 				m = carrier.Blocked // SendGrid itself does not take it for permanent
 			}
@@ -73,26 +54,4 @@ func meaningOf(event, kind, status, reason string) (carrier.Meaning, int) {
 		return carrier.Unknown, code
 	}
 	return carrier.Ignored, 0 // open, click, unsubscribe, group events
-}
-
-func byStatus(status string) (carrier.Meaning, bool) {
-	for s := status; s != ""; {
-		if m, ok := enhanced[s]; ok {
-			return m, true
-		}
-		i := strings.LastIndexByte(s, '.')
-		if i < 0 {
-			break
-		}
-		s = s[:i]
-	}
-	return 0, false
-}
-
-func codeOf(status string) int {
-	n, err := strconv.Atoi(strings.ReplaceAll(status, ".", ""))
-	if err != nil || n < 0 || n > 99999 {
-		return 0
-	}
-	return n
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,10 @@ type Config struct {
 	// EHLO is the name by which we greet, and the right side of Message-ID; the
 	// host's own name when empty.
 	EHLO string
+	// ReturnPath is where undeliverable mail comes back to, such as
+	// bounces@tidewater.example, whose server must deliver bounces+anything@ to the
+	// same place: the notice is named there. Empty sends it back to the sender.
+	ReturnPath string
 	// Conns is the most connections; 4 when 0. Timeout bounds one message; 30 s when 0.
 	Conns   int
 	Timeout time.Duration
@@ -47,6 +52,9 @@ var mechanisms = map[string]gomail.SMTPAuthType{
 	"none": gomail.SMTPAuthNoAuth, "plain": gomail.SMTPAuthPlain, "login": gomail.SMTPAuthLogin, "cram-md5": gomail.SMTPAuthCramMD5,
 	"scram-sha-256": gomail.SMTPAuthSCRAMSHA256, "auto": gomail.SMTPAuthAutoDiscover,
 }
+
+// returnPaths leaves room for the notice id: 64 characters may stand before the @.
+var returnPaths = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$`)
 
 // Client sends through one mail server. It is safe for concurrent use.
 type Client struct {
@@ -76,6 +84,8 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("smtp: auth is %q; want none, plain, login, cram-md5, scram-sha-256 or auto", cfg.Auth)
 	case cfg.Now == nil:
 		return nil, errors.New("smtp: a clock is needed")
+	case cfg.ReturnPath != "" && !returnPaths.MatchString(cfg.ReturnPath):
+		return nil, errors.New("smtp: return_path is not a plain address with at most 16 characters before the @, such as bounces@tidewater.example")
 	}
 	if cfg.Conns <= 0 {
 		cfg.Conns = 4
@@ -227,6 +237,11 @@ func (c *Client) compose(m Mail) (*gomail.Msg, carrier.Answer) {
 	place := string(carrier.AppendAttempt(nil, m.Attempt, m.Pos))
 	msg.SetMessageIDWithValue(id + "." + place + "@" + c.domain(m.From))
 	msg.SetGenHeader(HeaderNotice, id+" "+place)
+	if back := c.returnPath(m); back != "" {
+		if err := msg.EnvelopeFrom(back); err != nil {
+			return nil, carrier.Answer{Class: carrier.Account, Detail: "the return path is not valid"}
+		}
+	}
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetDateWithValue(c.cfg.Now())
 	msg.Subject(m.Subject)

@@ -5,6 +5,7 @@
 // is what a classification needs.
 //
 // A mail server sends no receipts and cannot be asked later: a message whose
-// answer is lost after its content stays in doubt until policy or a person
-// decides. Bounces go to the sender's mailbox.
+// answer is lost after its content stays in doubt until a bounce, policy or a
+// person decides. Messages that come back are read by bounce.go; the server that
+// gets them posts them to notice.
 package smtp
