@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,7 @@ func TestATrackedLinkOrPixelIsNeverAskedFor(t *testing.T) {
 }
 
 func TestCodesOfEmail(t *testing.T) {
+	var reasons []string
 	for _, c := range []struct {
 		event, kind, status, reason string
 		want                        carrier.Meaning
@@ -120,7 +122,9 @@ func TestCodesOfEmail(t *testing.T) {
 		{"dropped", "", "", "Unsubscribed Address", carrier.OptedOut, 0},
 		{"dropped", "", "", "Spam Reporting Address", carrier.OptedOut, 0},
 		{"dropped", "", "", "Spam Content", carrier.Filtered, 0},
+		{"dropped", "", "", "Spam", carrier.Filtered, 0},
 		{"dropped", "", "", "Invalid", carrier.Hard, 0},
+		{"dropped", "", "", "Invalid SMTPAPI header", carrier.Unknown, 0},
 		{"dropped", "", "", "Recipient List over Package Quota", carrier.Unknown, 0},
 		{"dropped", "", "", "something new", carrier.Unknown, 0},
 		{"spamreport", "", "", "", carrier.Complained, 0},
@@ -128,8 +132,14 @@ func TestCodesOfEmail(t *testing.T) {
 		{"click", "", "", "", carrier.Ignored, 0},
 		{"group_unsubscribe", "", "", "", carrier.Ignored, 0},
 	} {
+		reasons = append(reasons, strings.ToLower(c.reason))
 		if got, code := meaningOf(c.event, c.kind, c.status, c.reason); got != c.want || code != c.code {
 			t.Errorf("%s %s %s %q means %v (%d), want %v (%d)", c.event, c.kind, c.status, c.reason, got, code, c.want, c.code)
+		}
+	}
+	for _, d := range dropped {
+		if !slices.ContainsFunc(reasons, func(r string) bool { return strings.HasPrefix(r, d.words) }) {
+			t.Errorf("the reason %q of a drop is not tested", d.words)
 		}
 	}
 }

@@ -139,3 +139,20 @@ func TestNoMailLeavesWithoutTheTLSThatIsDemanded(t *testing.T) {
 		t.Errorf("answer = %+v and %d messages, want our account at fault and none", a, len(s.Took()))
 	}
 }
+
+func TestARefusalMeansWhatItsCodeSays(t *testing.T) {
+	for _, row := range []struct {
+		code     int
+		enhanced string
+		begun    bool
+		want     carrier.Meaning
+	}{
+		{550, "5.1.1", false, carrier.Hard}, {550, "5.1.10", false, carrier.Hard}, {550, "5.2.1", false, carrier.Hard}, {550, "", false, carrier.Hard}, {553, "", false, carrier.Hard},
+		{552, "5.2.2", false, carrier.Soft}, {552, "", false, carrier.Soft}, {550, "5.2.2", true, carrier.Soft},
+		{550, "5.7.1", false, carrier.Blocked}, {554, "", false, carrier.Blocked}, {552, "", true, carrier.Blocked}, {550, "5.6.0", true, carrier.Blocked},
+	} {
+		if got := meaning(row.code, row.enhanced, row.begun); got != row.want {
+			t.Errorf("%d %s (content begun: %v) means %v, want %v", row.code, row.enhanced, row.begun, got, row.want)
+		}
+	}
+}

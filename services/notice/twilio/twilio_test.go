@@ -47,6 +47,7 @@ func TestARequestCarriesTheNoticeInItsCallback(t *testing.T) {
 }
 
 func TestWhatAnAnswerOfTwilioProves(t *testing.T) {
+	tested := map[int]bool{}
 	for _, row := range []struct {
 		status, code int
 		want         carrier.Class
@@ -61,6 +62,7 @@ func TestWhatAnAnswerOfTwilioProves(t *testing.T) {
 		{400, 21408, carrier.Refused, carrier.Blocked}, {400, 21266, carrier.Refused, carrier.Blocked}, {400, 99999, carrier.Refused, carrier.Unknown},
 		{500, 20500, carrier.InDoubt, 0}, {502, 0, carrier.InDoubt, 0}, {503, 0, carrier.InDoubt, 0}, {504, 0, carrier.InDoubt, 0},
 	} {
+		tested[row.code] = true
 		c := client(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(row.status)
 			if row.code == 0 {
@@ -77,6 +79,11 @@ func TestWhatAnAnswerOfTwilioProves(t *testing.T) {
 			t.Errorf("the detail of %d shows a number: %s", row.code, a.Detail)
 		}
 	}
+	for code := range created {
+		if !tested[code] {
+			t.Errorf("the code %d of a new message is not tested", code)
+		}
+	}
 }
 
 func TestAnUnreadableSuccessIsInDoubt(t *testing.T) {
@@ -90,6 +97,7 @@ func TestAnUnreadableSuccessIsInDoubt(t *testing.T) {
 }
 
 func TestCodesOfTextMessages(t *testing.T) {
+	tested := map[int]bool{}
 	for _, c := range []struct {
 		status string
 		code   int
@@ -103,8 +111,14 @@ func TestCodesOfTextMessages(t *testing.T) {
 		{"failed", 21211, carrier.Hard}, {"failed", 21614, carrier.Hard}, {"failed", 21635, carrier.Hard},
 		{"undelivered", 0, carrier.Unknown}, {"canceled", 0, carrier.Unknown}, {"receiving", 0, carrier.Ignored},
 	} {
+		tested[c.code] = true
 		if got := meaningOf(c.status, c.code); got != c.want {
 			t.Errorf("%s %d means %v, want %v", c.status, c.code, got, c.want)
+		}
+	}
+	for code := range outcomes {
+		if !tested[code] {
+			t.Errorf("the code %d of an outcome is not tested", code)
 		}
 	}
 }
