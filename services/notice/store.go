@@ -322,8 +322,9 @@ func messagesOf(ctx context.Context, q querier, campaign int64, people []person.
 }
 
 // briefColumns are what a receipt needs to know of a message, in four numbers:
-// reading columns costs more than looking a row up.
-const briefColumns = `person, attempt, told_at, state + 16*flags + 4096*meaning + 1048576*(CASE WHEN tries>255 THEN 255 ELSE tries END) + 268435456*code`
+// reading columns costs more than looking a row up. The cast is for PostgreSQL,
+// where the product of two integers is an integer.
+const briefColumns = `person, attempt, told_at, state + 16*flags + 4096*meaning + 1048576*(CASE WHEN tries>255 THEN 255 ELSE tries END) + 268435456*CAST(code AS BIGINT)`
 
 // brief returns the messages of the people on one channel, without ladder,
 // exposed, bind, place, reason and at.
