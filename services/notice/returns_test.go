@@ -12,6 +12,8 @@ import (
 	"tocsin.dev/pkg/casefile"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/person"
+	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/sqldb/sqldbtest"
 	"tocsin.dev/pkg/wording"
 )
 
@@ -98,41 +100,43 @@ func (r *rig) tallyNow(s *Service) event.Tally {
 }
 
 func TestAReturnedLetterOpensTheNextRungOrSaysWhyThereIsNone(t *testing.T) {
-	dir := t.TempDir()
-	r := newRig(t, onPaperOnly(6, 2), func(c *Config) { c.PrintDir, c.SettleFor = dir, time.Second })
-	s, _ := r.start("one")
-	r.orderWith("email", "post")
-	if tally := r.completed(30 * time.Second); tally.States["post"]["accepted"] != 6 {
-		t.Fatalf("tally = %+v, want six letters", tally)
-	}
-	_, rows := manifest(t, dir)
-	file := []string{"code;outcome;at"}
-	for i, outcome := range []string{"Moved", "refused", "unknown", "deceased", "delivered"} {
-		file = append(file, rows[i]["code"]+";"+outcome+";")
-	}
-	dry := s.handIn(t, true, file...)
-	if dry.Changed != 5 || dry.NextRung != 2 || dry.Unreachable != 1 || dry.Excluded != 1 || len(dry.Faults) != 0 {
-		t.Errorf("dry run = %+v", dry)
-	}
-	if tally := r.tallyNow(s); tally.Told != 6 {
-		t.Errorf("a dry run changed the ledger: %+v", tally)
-	}
-	real := s.handIn(t, false, file...)
-	if dry.DryRun = false; fmt.Sprint(real) != fmt.Sprint(dry) {
-		t.Errorf("real = %+v, and the dry run said %+v", real, dry)
-	}
-	again := s.handIn(t, false, file...)
-	if again.Changed != 0 || again.Known != 5 || again.NextRung != 0 || again.Unreachable != 0 || again.Excluded != 0 {
-		t.Errorf("the same file again = %+v", again)
-	}
-	r.await("two emails after the letters", 30*time.Second, func(c *casefile.Case) bool {
-		tally := c.Orders[0].Tally
-		return tally.Told == 4 && tally.Unreachable == 1 && tally.Excluded == 1 && tally.States["email"]["delivered"] == 2
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		dir := t.TempDir()
+		r := newRigOn(t, db, onPaperOnly(6, 2), func(c *Config) { c.PrintDir, c.SettleFor = dir, time.Second })
+		s, _ := r.start("one")
+		r.orderWith("email", "post")
+		if tally := r.completed(30 * time.Second); tally.States["post"]["accepted"] != 6 {
+			t.Fatalf("tally = %+v, want six letters", tally)
+		}
+		_, rows := manifest(t, dir)
+		file := []string{"code;outcome;at"}
+		for i, outcome := range []string{"Moved", "refused", "unknown", "deceased", "delivered"} {
+			file = append(file, rows[i]["code"]+";"+outcome+";")
+		}
+		dry := s.handIn(t, true, file...)
+		if dry.Changed != 5 || dry.NextRung != 2 || dry.Unreachable != 1 || dry.Excluded != 1 || len(dry.Faults) != 0 {
+			t.Errorf("dry run = %+v", dry)
+		}
+		if tally := r.tallyNow(s); tally.Told != 6 {
+			t.Errorf("a dry run changed the ledger: %+v", tally)
+		}
+		real := s.handIn(t, false, file...)
+		if dry.DryRun = false; fmt.Sprint(real) != fmt.Sprint(dry) {
+			t.Errorf("real = %+v, and the dry run said %+v", real, dry)
+		}
+		again := s.handIn(t, false, file...)
+		if again.Changed != 0 || again.Known != 5 || again.NextRung != 0 || again.Unreachable != 0 || again.Excluded != 0 {
+			t.Errorf("the same file again = %+v", again)
+		}
+		r.await("two emails after the letters", 30*time.Second, func(c *casefile.Case) bool {
+			tally := c.Orders[0].Tally
+			return tally.Told == 4 && tally.Unreachable == 1 && tally.Excluded == 1 && tally.States["email"]["delivered"] == 2
+		})
+		m, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: r.people.list[3].Number})
+		if err != nil || len(m.Messages) != 2 || m.Messages[0].Reason != "deceased" || m.Messages[1].Meaning != "deceased" || m.Messages[1].Code != 116 {
+			t.Errorf("the dead person's rows = %+v, %v", m.Messages, err)
+		}
 	})
-	m, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: r.people.list[3].Number})
-	if err != nil || len(m.Messages) != 2 || m.Messages[0].Reason != "deceased" || m.Messages[1].Meaning != "deceased" || m.Messages[1].Code != 116 {
-		t.Errorf("the dead person's rows = %+v, %v", m.Messages, err)
-	}
 }
 
 func TestAFileOfReturnsWithAFaultChangesNothing(t *testing.T) {
@@ -180,43 +184,45 @@ func TestAFileOfReturnsWithAFaultChangesNothing(t *testing.T) {
 }
 
 func TestAProofOfPostingIsKeptAndShown(t *testing.T) {
-	dir := t.TempDir()
-	r := newRig(t, onPaperOnly(3, 0), func(c *Config) { c.PrintDir, c.SettleFor = dir, time.Second })
-	s, _ := r.start("one")
-	r.orderWith("post")
-	r.completed(30 * time.Second)
-	name, rows := manifest(t, dir)
-	if len(rows) != 3 || rows[0]["code"] == "" || rows[0]["reference"] == "" || rows[0]["reference"] == rows[1]["reference"] {
-		t.Errorf("the list = %v, want each letter with its code and reference", rows)
-	}
-	report := func() event.PaperFile {
-		a, err := s.answerReport(t.Context(), event.ReportQuestion{Org: testOrg, Case: testCase})
-		if err != nil || len(a.Files) != 1 {
-			t.Fatalf("report = %+v, %v; want one file", a, err)
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		dir := t.TempDir()
+		r := newRigOn(t, db, onPaperOnly(3, 0), func(c *Config) { c.PrintDir, c.SettleFor = dir, time.Second })
+		s, _ := r.start("one")
+		r.orderWith("post")
+		r.completed(30 * time.Second)
+		name, rows := manifest(t, dir)
+		if len(rows) != 3 || rows[0]["code"] == "" || rows[0]["reference"] == "" || rows[0]["reference"] == rows[1]["reference"] {
+			t.Errorf("the list = %v, want each letter with its code and reference", rows)
 		}
-		return a.Files[0]
-	}
-	if f := report(); f.Name != name || f.Letters != 3 || f.PostedAt != nil {
-		t.Errorf("before the proof = %+v", f)
-	}
-	posted := time.Now().UTC().Truncate(time.Second)
-	proof := []string{"file,count,posted_at,batch", fmt.Sprintf("%s.pdf,3,%s,LOT-7", name, posted.Format(time.RFC3339))}
-	if a := s.handIn(t, false, proof...); a.Kind != "proof" || a.Changed != 1 || len(a.Faults) != 0 {
-		t.Errorf("the proof = %+v", a)
-	}
-	if f := report(); f.PostedAt == nil || !f.PostedAt.Equal(posted) || f.Batch != "LOT-7" {
-		t.Errorf("after the proof = %+v", f)
-	}
-	if a := s.handIn(t, false, proof...); a.Changed != 0 || a.Known != 1 {
-		t.Errorf("the same proof again = %+v", a)
-	}
-	if a := s.handIn(t, false, proof[0], strings.Replace(proof[1], "LOT-7", "LOT-8", 1)); len(a.Faults) != 1 {
-		t.Errorf("another proof of the same file = %+v", a)
-	}
-	m, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: r.people.list[0].Number})
-	if err != nil || len(m.Messages) != 1 || m.Messages[0].PostedAt == nil || !m.Messages[0].PostedAt.Equal(posted) {
-		t.Errorf("the person's row = %+v, %v", m.Messages, err)
-	}
+		report := func() event.PaperFile {
+			a, err := s.answerReport(t.Context(), event.ReportQuestion{Org: testOrg, Case: testCase})
+			if err != nil || len(a.Files) != 1 {
+				t.Fatalf("report = %+v, %v; want one file", a, err)
+			}
+			return a.Files[0]
+		}
+		if f := report(); f.Name != name || f.Letters != 3 || f.PostedAt != nil {
+			t.Errorf("before the proof = %+v", f)
+		}
+		posted := time.Now().UTC().Truncate(time.Second)
+		proof := []string{"file,count,posted_at,batch", fmt.Sprintf("%s.pdf,3,%s,LOT-7", name, posted.Format(time.RFC3339))}
+		if a := s.handIn(t, false, proof...); a.Kind != "proof" || a.Changed != 1 || len(a.Faults) != 0 {
+			t.Errorf("the proof = %+v", a)
+		}
+		if f := report(); f.PostedAt == nil || !f.PostedAt.Equal(posted) || f.Batch != "LOT-7" {
+			t.Errorf("after the proof = %+v", f)
+		}
+		if a := s.handIn(t, false, proof...); a.Changed != 0 || a.Known != 1 {
+			t.Errorf("the same proof again = %+v", a)
+		}
+		if a := s.handIn(t, false, proof[0], strings.Replace(proof[1], "LOT-7", "LOT-8", 1)); len(a.Faults) != 1 {
+			t.Errorf("another proof of the same file = %+v", a)
+		}
+		m, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: r.people.list[0].Number})
+		if err != nil || len(m.Messages) != 1 || m.Messages[0].PostedAt == nil || !m.Messages[0].PostedAt.Equal(posted) {
+			t.Errorf("the person's row = %+v, %v", m.Messages, err)
+		}
+	})
 }
 
 func TestReturnsAreForTheirCaseAndItsPeopleAlone(t *testing.T) {
