@@ -139,7 +139,7 @@ func TestABounceIsKeptSealedAndAnUnknownOneChangesNothing(t *testing.T) {
 			t.Errorf("%s holds a bounce in the clear", filepath.Base(part))
 		}
 	}
-	health, err := s.receiptHealth(t.Context(), Email)
+	health, err := s.receiptHealth(t.Context(), firstMail)
 	if err != nil || health.LastGood != nil {
 		t.Errorf("a bounce makes SendGrid's receipts look healthy: %+v, %v", health, err)
 	}
