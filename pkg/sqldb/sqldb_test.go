@@ -250,7 +250,7 @@ func TestSQLiteIsDurableAndPrivate(t *testing.T) {
 	}
 	defer db.Close() //nolint:errcheck // the test only reads settings
 	err = db.Tx(t.Context(), func(tx *sql.Tx) error {
-		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "page_size": "8192", "foreign_keys": "1", "cache_size": "-65536"} {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "page_size": "8192", "foreign_keys": "1", "cache_size": "-16384"} {
 			var got string
 			if err := tx.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil {
 				return err

@@ -170,8 +170,8 @@ func (l *life) happens(from, to State, why Reason) {
 		l.begin()
 	case ReasonNoAddress, ReasonCompromised, ReasonGuardianMissing, ReasonNoText:
 		l.order("o1", message{person: l.who, state: Unreachable, reason: why})
-	case ReasonDeceased:
-		l.order("o1", message{person: l.who, state: Excluded, reason: why})
+	case ReasonDeceased, ReasonPublicNotice:
+		l.leftOut(from, why)
 	case ReasonErased:
 		if from == 0 {
 			l.order("o1", message{person: l.who, state: Excluded, reason: why})
@@ -181,8 +181,8 @@ func (l *life) happens(from, to State, why Reason) {
 		w := &worker{s: l.s, p: l.p, c: &chunk{channel: Email}}
 		l.must(w.dropErased(l.t.Context(), []person.Number{l.who}))
 	case ReasonNotOwed:
-		if from == 0 {
-			l.order("o1", message{person: l.who, state: Excluded, reason: why})
+		if from == 0 || from == Withdrawn {
+			l.leftOut(from, why)
 			return
 		}
 		l.reach(from)
@@ -248,10 +248,25 @@ func (l *life) happens(from, to State, why Reason) {
 	}
 }
 
+// leftOut leaves the person out of a first order, or of one after a public
+// notice and an order that writes.
+func (l *life) leftOut(from State, why Reason) {
+	l.t.Helper()
+	if from == 0 {
+		l.order("o1", message{person: l.who, state: Excluded, reason: why})
+		return
+	}
+	l.replanned(Excluded, from)
+	l.order("o3", message{person: l.who, state: Excluded, reason: why})
+}
+
 // replanned takes the person up again under a later order.
 func (l *life) replanned(from, to State) {
 	l.t.Helper()
 	switch from {
+	case Excluded: // a public notice was to tell everybody
+		l.order("o1", message{person: l.who, state: Excluded, reason: ReasonPublicNotice})
+		l.again(Email)
 	case Planned: // by another channel
 		l.reach(from)
 		l.again(SMS)
