@@ -156,8 +156,8 @@ func (l *ledger) count(c change, n int64) {
 func (l *ledger) put(rows []message) (added int64, err error) {
 	alike := map[change][]*message{}
 	for i := range rows {
-		r := &rows[i]
-		alike[change{channel: r.channel, is: r.state, why: r.reason}] = append(alike[change{channel: r.channel, is: r.state, why: r.reason}], r)
+		c := change{channel: rows[i].channel, is: rows[i].state, why: rows[i].reason}
+		alike[c] = append(alike[c], &rows[i])
 	}
 	for c, some := range alike {
 		n, err := l.putAlike(c, some)
@@ -177,7 +177,7 @@ func (l *ledger) putAlike(c change, rows []*message) (added int64, err error) {
 		return 0, refusedMove(0, c.is, c.why)
 	}
 	for some := range slices.Chunk(rows, batch) {
-		q := fmt.Appendf(make([]byte, 0, 600+64*len(some)), `WITH v (person, flags, ladder, exposed, bind, place) AS (VALUES `)
+		q := append(make([]byte, 0, 600+64*len(some)), `WITH v (person, flags, ladder, exposed, bind, place) AS (VALUES `...)
 		for i, r := range some {
 			if i > 0 {
 				q = append(q, ',')

@@ -214,7 +214,8 @@ func (f *fanout) start(ctx context.Context) error {
 		args = append(args, "--profile", f.Profile)
 	}
 	f.process = exec.CommandContext(ctx, self, args...) //nolint:gosec // G204: the program starts itself
-	f.process.Env = append([]string{"GOGC=300"}, os.Environ()...) // as deployments/ run notice, unless the caller says otherwise
+	// As deployments/ run notice, unless the caller says otherwise.
+	f.process.Env = append([]string{"GOGC=300"}, os.Environ()...)
 	f.process.Stderr = os.Stderr
 	out, err := f.process.StdoutPipe()
 	if err != nil {
