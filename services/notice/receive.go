@@ -157,7 +157,7 @@ func (s *Service) applyWith(ctx context.Context, all []*delivery, last func(*sql
 			return err
 		}
 		for campaign, facts := range byCampaign {
-			l := newLedger(ctx, tx, campaign, s.store.shard, now)
+			l := s.store.ledger(ctx, tx, campaign, now)
 			if err := l.receive(facts, ReasonReceipt); err != nil {
 				return err
 			}

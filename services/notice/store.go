@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"time"
 
@@ -80,6 +79,7 @@ const (
 // state goes through put or move, which hold the table of transitions and
 // count each change with its reason.
 type ledger struct {
+	db       *sqldb.DB
 	tx       *sql.Tx
 	ctx      context.Context
 	campaign int64
@@ -99,7 +99,7 @@ type change struct {
 func (s *store) write(ctx context.Context, campaign int64, now time.Time, f func(*ledger) error) (map[change]int64, error) {
 	var l *ledger
 	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
-		l = newLedger(ctx, tx, campaign, s.shard, now)
+		l = s.ledger(ctx, tx, campaign, now)
 		if err := f(l); err != nil {
 			return err
 		}
@@ -126,8 +126,8 @@ func (s *store) persist(ctx context.Context, campaign int64, now time.Time, f fu
 	}
 }
 
-func newLedger(ctx context.Context, tx *sql.Tx, campaign int64, shard int, now time.Time) *ledger {
-	return &ledger{tx: tx, ctx: ctx, campaign: campaign, shard: shard, now: now.UnixMilli(), counts: map[change]int64{}, unwritten: map[change]int64{}}
+func (s *store) ledger(ctx context.Context, tx *sql.Tx, campaign int64, now time.Time) *ledger {
+	return &ledger{db: s.db, tx: tx, ctx: ctx, campaign: campaign, shard: s.shard, now: now.UnixMilli(), counts: map[change]int64{}, unwritten: map[change]int64{}}
 }
 
 // settle writes the counters of the transaction.
@@ -171,34 +171,22 @@ func (l *ledger) put(rows []message) (added int64, err error) {
 }
 
 // putAlike adds messages that come into being in the same way. What they share
-// stands once in the statement: the database reads it faster than it stores the rows.
+// stands in the statement, the rest is bound: it is parsed once for many rows.
 func (l *ledger) putAlike(c change, rows []*message) (added int64, err error) {
 	if !Permitted(0, c.is, c.why) {
 		return 0, refusedMove(0, c.is, c.why)
 	}
-	for some := range slices.Chunk(rows, batch) {
-		q := append(make([]byte, 0, 600+64*len(some)), `WITH v (person, flags, ladder, exposed, bind, place) AS (VALUES `...)
-		for i, r := range some {
-			if i > 0 {
-				q = append(q, ',')
-			}
-			for j, v := range [...]int64{int64(r.person), int64(r.flags), int64(r.ladder), int64(r.exposed), r.bind, r.place} {
-				q = strconv.AppendInt(append(q, "(,"[min(j, 1)]), v, 10)
-			}
-			q = append(q, ')')
-		}
-		q = append(q, `) INSERT INTO message (campaign, channel, person, state, reason, tries, flags, meaning, code, ladder, attempt, exposed, bind, place, told_at, at)
-			SELECT CAST($1 AS BIGINT), CAST($2 AS INTEGER), person, CAST($3 AS INTEGER), CAST($4 AS INTEGER), 0, flags, 0, 0, ladder, 0, exposed, bind, place, 0, CAST($5 AS BIGINT) FROM v WHERE true
-			ON CONFLICT (campaign, channel, person) DO NOTHING`...)
-		res, err := l.tx.ExecContext(l.ctx, string(q), l.campaign, c.channel, c.is, c.why, l.now)
-		if err != nil {
-			return added, fmt.Errorf("ledger: add messages: %w", err)
-		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return added, fmt.Errorf("ledger: add messages: %w", err)
-		}
-		added += n
+	insert := sqldb.Batch{
+		Before: `INSERT INTO message (campaign, channel, person, state, reason, tries, flags, meaning, code, ladder, attempt, exposed, bind, place, told_at, at) VALUES`,
+		Row:    fmt.Sprintf(`(%d,%d,?,%d,%d,0,?,0,0,?,0,?,?,?,0,%d)`, l.campaign, c.channel, c.is, c.why, l.now),
+		After:  `ON CONFLICT (campaign, channel, person) DO NOTHING`,
+	}
+	added, err = insert.Exec(l.ctx, l.db, l.tx, len(rows), func(i int, args []any) []any {
+		r := rows[i]
+		return append(args, int64(r.person), int64(r.flags), int64(r.ladder), int64(r.exposed), r.bind, r.place)
+	})
+	if err != nil {
+		return added, fmt.Errorf("ledger: add messages: %w", err)
 	}
 	return added, nil
 }
