@@ -224,3 +224,40 @@ func TestACanaryOnTheListStopsThePlan(t *testing.T) {
 		t.Errorf("%d messages left", sum.AcceptedTotal+sum.Canaries)
 	}
 }
+
+// A receipt may come before the answer is recorded; it counts all the same, and
+// the canary is looked up once it is known where.
+func TestAReceiptFasterThanTheAnswerOfACanaryCounts(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		r, s := canaryRig(t, db, testPeople(1), func(c *Config) { c.CanaryEvery = time.Hour })
+		ctx, now := t.Context(), time.Now()
+		p, err := s.store.makePlan(ctx, plan{org: testOrg, caseID: testCase, order: "o1", revision: 1, people: 1}, "first", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &attempt{plan: p.id, campaign: p.campaign, channel: Email, people: []person.Number{5}, account: firstMail}
+		write := func(f func(*ledger) error) {
+			if _, err := s.store.write(ctx, p.campaign, now, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(func(l *ledger) error { return l.begin(a) })
+		receipt := carrier.Receipt{Attempt: a.id, Pos: 1, Meaning: carrier.Delivered, To: carrier.AddressHash(canaryMail)}
+		if err := s.canaryReceipt(ctx, a, receipt, true); err != nil {
+			t.Fatal(err)
+		}
+		later := now.Add(canaryAsks[0])
+		if c, err := s.store.claimCanary(ctx, Email, later); c != nil || err != nil {
+			t.Errorf("%+v is looked up before it is known where: %v", c, err)
+		}
+		write(func(l *ledger) error {
+			return l.keepCanary(&canary{attempt: a.id, plan: p.id, channel: Email, message: "m1", words: "w1"})
+		})
+		if n := r.canaries(s); n.Sent != 1 || n.Received != 1 {
+			t.Errorf("canaries = %+v", n)
+		}
+		if c, err := s.store.claimCanary(ctx, Email, later); err != nil || c == nil || c.message != "m1" {
+			t.Errorf("looked up by %+v, %v", c, err)
+		}
+	})
+}

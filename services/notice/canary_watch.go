@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -25,10 +26,12 @@ const (
 	canaryUnknown  canaryState = 4 // the provider was asked in vain
 )
 
-// keepCanary writes down that the provider has a canary.
+// keepCanary writes down that the provider has a canary. Its receipt may have
+// been faster.
 func (l *ledger) keepCanary(c *canary) error {
 	_, err := l.tx.ExecContext(l.ctx, `INSERT INTO canary (attempt, plan, channel, who, message, words, tagged, state, ask_at, at)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT (attempt) DO NOTHING`,
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT (attempt) DO UPDATE SET
+		who=excluded.who, message=excluded.message, words=excluded.words, tagged=excluded.tagged, ask_at=excluded.ask_at`,
 		c.attempt, c.plan, c.channel, c.who, c.message, c.words, c.tagged, canaryWaiting, l.now+canaryAsks[0].Milliseconds(), l.now)
 	if err != nil {
 		return fmt.Errorf("keep canary of attempt %d: %w", c.attempt, err)
@@ -229,7 +232,9 @@ func (s *Service) canaryReceipt(ctx context.Context, a *attempt, f carrier.Recei
 	case !ofCanary:
 		return s.canaryIsWrong(ctx, a.id, fmt.Sprintf("the message of person %d went to the canary", a.people[f.Pos]))
 	}
-	_, err = s.store.db.ExecContext(ctx, `UPDATE canary SET receipt=$2 WHERE attempt=$1`, a.id, f.Meaning)
+	// Before keepCanary there is nothing to look it up by.
+	_, err = s.store.db.ExecContext(ctx, `INSERT INTO canary (attempt, plan, channel, who, message, words, state, receipt, ask_at, at) VALUES ($1,$2,$3,0,'','',$4,$5,$6,$7)
+		ON CONFLICT (attempt) DO UPDATE SET receipt=excluded.receipt`, a.id, a.plan, a.channel, canaryWaiting, f.Meaning, int64(math.MaxInt64), s.cfg.Now().UnixMilli())
 	if err != nil {
 		return fmt.Errorf("receipt of a canary: %w", err)
 	}
