@@ -201,11 +201,11 @@ func (f *foresight) leg(ctx context.Context, name string) (l leg, ok bool, err e
 		return l, false, nil
 	}
 	l = leg{channel: ch, parts: 1, spread: 0.05, zone: f.org.Location()}
-	measured := false
-	if l.rate, measured, err = f.rate(ctx, ch); err != nil {
+	rate, measured, err := f.rate(ctx, ch)
+	if err != nil {
 		return l, false, err
 	}
-	if !measured {
+	if l.rate = rate; !measured {
 		l.spread = 0.3
 	}
 	if l.fails, err = f.fails(ctx, ch); err != nil {
