@@ -99,12 +99,13 @@ func (p *player) report(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	t, ok, err := p.tally(ctx)
+	var t client.Tally
+	err = p.until(ctx, "the tally of order "+p.ordered, func() (ok bool, err error) { // the sender may be starting
+		t, ok, err = p.tally(ctx)
+		return ok, err
+	})
 	if err != nil {
-		return Report{}, fmt.Errorf("read the tally: %w", err)
-	}
-	if !ok {
-		return Report{}, fmt.Errorf("read the tally: order %s is not planned yet", p.ordered)
+		return Report{}, err
 	}
 	r := Report{
 		Organisation: p.org, Case: p.number, People: t.People, InDoubt: t.InDoubt, Unreachable: t.Unreachable, Excluded: t.Excluded,
