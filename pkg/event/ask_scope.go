@@ -3,6 +3,7 @@ package event
 import (
 	"time"
 
+	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
 )
 
@@ -144,6 +145,9 @@ type ContactsAnswer struct {
 	Contacts []person.Contact
 	// Erased are the people asked for who have been erased since the list was sealed.
 	Erased []person.Number
+	// ErasedExposed is what the list says was exposed of each of Erased: the
+	// digest of the list covers them as well.
+	ErasedExposed []category.Set
 	// Next is the place (or the index into Numbers) at which the next question
 	// goes on: the answer stops early where it would grow beyond a message.
 	Next int64

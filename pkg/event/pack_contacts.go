@@ -19,7 +19,9 @@ type packedContacts struct {
 	V      int             `json:"v"`
 	Next   int64           `json:"next"`
 	Erased []person.Number `json:"erased,omitempty"`
-	N      int             `json:"n"`
+	// ErasedExposed are category bits, one for each of Erased.
+	ErasedExposed []category.Set `json:"erased_exposed,omitempty"`
+	N             int            `json:"n"`
 	// Packed is base64 of the contacts, one after the other.
 	Packed string `json:"packed"`
 }
@@ -44,7 +46,7 @@ func (a ContactsAnswer) MarshalJSON() ([]byte, error) {
 		}
 	}
 	return json.Marshal(packedContacts{
-		V: v, Next: a.Next, Erased: a.Erased, N: len(a.Contacts),
+		V: v, Next: a.Next, Erased: a.Erased, ErasedExposed: a.ErasedExposed, N: len(a.Contacts),
 		Packed: base64.StdEncoding.EncodeToString(buf),
 	})
 }
@@ -63,7 +65,7 @@ func (a *ContactsAnswer) UnmarshalJSON(data []byte) error {
 		return errPacking
 	}
 	r := contactReader{rest: string(raw)}
-	*a = ContactsAnswer{Next: p.Next, Erased: p.Erased, Contacts: make([]person.Contact, p.N)}
+	*a = ContactsAnswer{Next: p.Next, Erased: p.Erased, ErasedExposed: p.ErasedExposed, Contacts: make([]person.Contact, p.N)}
 	for i := range a.Contacts {
 		r.contact(&a.Contacts[i])
 		if p.V == packingFax {

@@ -112,6 +112,8 @@ func corrected(c *person.Contact, inError category.Set) bool {
 type listed struct {
 	people []recipient
 	erased []person.Number
+	// erasedExposed is what the list says was exposed of the erased.
+	erasedExposed []category.Set
 	// told is what earlier notices of the case named, for those they reached.
 	told map[person.Number]category.Set
 	// next is where the next page begins: a place on the sealed list, or for a
@@ -125,7 +127,7 @@ type listed struct {
 func (l *lister) look(ctx context.Context, kind string) (page listed, err error) {
 	p, from := l.p, l.p.nextPlace
 	if kind != correction {
-		page.people, page.erased, page.next, err = l.s.page(ctx, p, from, min(from+pageSize, p.people))
+		page, err = l.s.page(ctx, p, from, min(from+pageSize, p.people))
 		if err != nil {
 			return page, err
 		}

@@ -123,6 +123,13 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 	}
 	mark := l.s.secrets.marker(p.org, p.caseID, kind, p.revision)
 	var rows []message
+	if kind != correction {
+		if wrong, err := p.sum(page, k.order.ScopeDigest); err != nil {
+			return false, err
+		} else if wrong != "" {
+			return true, l.s.blockPlan(ctx, p, "list_mismatch", wrong)
+		}
+	}
 	if kind == correction {
 		rows = l.correct(k, mark, page)
 		if from == 0 { // the list says how many there are, but it is not the list that is walked
@@ -296,20 +303,21 @@ func openChunks(w *ledger, planID int64, page int, rows []message, canary time.D
 }
 
 // page asks scope for the people at the places [from, to) of a plan's list.
-func (s *Service) page(ctx context.Context, p *plan, from, to int64) (all []recipient, erased []person.Number, next int64, err error) {
+func (s *Service) page(ctx context.Context, p *plan, from, to int64) (page listed, err error) {
 	if from >= to {
-		return nil, nil, to, nil
+		return listed{next: to}, nil
 	}
 	q := event.ContactsQuestion{Org: p.org, Case: p.caseID, Revision: p.revision, Order: p.order, From: from, To: to}
 	a, err := s.contacts(ctx, q)
 	if err != nil {
-		return nil, nil, 0, err
+		return page, err
 	}
 	if a.Next <= from || a.Next > to {
-		return nil, nil, 0, fmt.Errorf("scope answered places %d to %d with next %d", from, to, a.Next)
+		return page, fmt.Errorf("scope answered places %d to %d with next %d", from, to, a.Next)
 	}
-	all, err = s.withGuardians(ctx, q, a.Contacts)
-	return all, a.Erased, a.Next, err
+	page = listed{erased: a.Erased, erasedExposed: a.ErasedExposed, next: a.Next}
+	page.people, err = s.withGuardians(ctx, q, a.Contacts)
+	return page, err
 }
 
 // people asks scope for people of a plan by number, in order.

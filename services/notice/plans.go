@@ -59,6 +59,8 @@ type plan struct {
 	lastAt    int64
 	trace     string
 	madeAt    int64
+	// digest is the state of the list's digest after the people planned so far.
+	digest []byte
 	// nightDuty and nightDue (unix milliseconds) are the duty for whose sake quiet
 	// hours were overridden last.
 	nightDuty string
@@ -66,12 +68,12 @@ type plan struct {
 	due       int64 // when people must be told, unix milliseconds; 0: not known
 }
 
-const planColumns = `id, campaign, org, case_id, order_id, revision, state, halt, next_place, people, token, lease_till, worker, reason, detail, granted, carried, first_at, last_at, trace, made_at, night_duty, night_due, due`
+const planColumns = `id, campaign, org, case_id, order_id, revision, state, halt, next_place, people, token, lease_till, worker, reason, detail, granted, carried, first_at, last_at, trace, made_at, night_duty, night_due, due, list_digest`
 
 func scanPlan(row interface{ Scan(...any) error }) (*plan, error) {
 	var p plan
 	err := row.Scan(&p.id, &p.campaign, &p.org, &p.caseID, &p.order, &p.revision, &p.state, &p.halt, &p.nextPlace, &p.people,
-		&p.token, &p.leaseTill, &p.worker, &p.reason, &p.detail, &p.granted, &p.carried, &p.firstAt, &p.lastAt, &p.trace, &p.madeAt, &p.nightDuty, &p.nightDue, &p.due)
+		&p.token, &p.leaseTill, &p.worker, &p.reason, &p.detail, &p.granted, &p.carried, &p.firstAt, &p.lastAt, &p.trace, &p.madeAt, &p.nightDuty, &p.nightDue, &p.due, &p.digest)
 	return &p, err
 }
 
@@ -185,8 +187,8 @@ var errLost = errors.New("the lease was taken over")
 
 // advance moves a planning job on; it fails with errLost under a newer token.
 func (l *ledger) advance(p *plan, token, next int64, state planState, leaseTill int64) error {
-	res, err := l.tx.ExecContext(l.ctx, `UPDATE plan SET next_place=$3, state=$4, lease_till=$5, people=$7 WHERE id=$1 AND token=$2 AND state=$6`,
-		p.id, token, next, state, leaseTill, planListing, p.people)
+	res, err := l.tx.ExecContext(l.ctx, `UPDATE plan SET next_place=$3, state=$4, lease_till=$5, people=$7, list_digest=$8 WHERE id=$1 AND token=$2 AND state=$6`,
+		p.id, token, next, state, leaseTill, planListing, p.people, p.digest)
 	if err != nil {
 		return fmt.Errorf("advance plan %d: %w", p.id, err)
 	}

@@ -64,7 +64,7 @@ func TestAfterAPublicNoticePeopleCanStillBeWrittenTo(t *testing.T) {
 		r.start("one")
 		r.putUp(publicWords("We were breached."), []string{"email", "page"}, []string{"page"})
 		r.completed(30 * time.Second)
-		r.say("dora", order("o2", "email"))
+		r.say("dora", r.order("o2", "email"))
 		c := r.await("the second order", 30*time.Second, func(c *casefile.Case) bool {
 			return len(c.Orders) == 2 && c.Orders[1].State == casefile.OrderCompleted
 		})
@@ -87,10 +87,10 @@ func TestAnOrderForThePageAloneTakesOverWhoeverStillWaits(t *testing.T) {
 	a.Texts = append(a.Texts, event.ApprovedText{TextKey: words.TextKey, Digest: words.Digest})
 	r.say("lex", r.sign(a))
 	r.box.SetFaults(sandbox.Faults{RateLimited: 1})
-	r.say("dora", order("o1", "email"))
+	r.say("dora", r.order("o1", "email"))
 	r.await("the first plan", 30*time.Second, func(c *casefile.Case) bool { return len(c.Orders) == 1 && c.Orders[0].Planned != nil })
 	r.say("dora", event.DispatchPaused{Order: "o1", Reason: "think again"})
-	r.say("dora", order("o2", "page"))
+	r.say("dora", r.order("o2", "page"))
 	c := r.await("the second order", 30*time.Second, func(c *casefile.Case) bool {
 		return len(c.Orders) == 2 && c.Orders[1].State == casefile.OrderCompleted
 	})

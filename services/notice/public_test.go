@@ -25,7 +25,7 @@ func (r *rig) putUp(words event.WordingDrafted, approved, ordered []string) {
 	a := r.approval(approved...)
 	a.Texts = append(a.Texts, event.ApprovedText{TextKey: words.TextKey, Digest: words.Digest})
 	r.say("lex", r.sign(a))
-	r.say("dora", order("o1", ordered...))
+	r.say("dora", r.order("o1", ordered...))
 	r.await("the order", 10*time.Second, func(c *casefile.Case) bool { return len(c.Orders) == 1 })
 }
 

@@ -45,7 +45,7 @@ func (r *rig) orderWith(channels ...string) {
 	a := r.approval(channels...)
 	a.Texts = append(a.Texts, event.ApprovedText{TextKey: w.TextKey, Digest: w.Digest})
 	r.say("lex", r.sign(a))
-	r.say("dora", order("o1", channels...))
+	r.say("dora", r.order("o1", channels...))
 }
 
 // manifest reads the one list of letters or faxes in a folder: the name of its

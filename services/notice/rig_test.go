@@ -3,7 +3,6 @@ package notice
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +57,7 @@ type rig struct {
 	desk   *journal.Journal
 	cfg    func(*Config)
 	logs   *bytes.Buffer
+	sealed map[int]string // digests by revision
 	logMu  sync.Mutex
 }
 
@@ -347,7 +347,7 @@ func (r *rig) seal(revision int) {
 		r.t.Fatal(err)
 	}
 	e, err := event.New(event.NewID(), time.Now(), testOrg, testCase, event.Service(event.Scope),
-		event.ScopeSealed{Revision: revision, Statement: "s1", People: int64(len(r.people.list)), Digest: digestOf(revision)})
+		event.ScopeSealed{Revision: revision, Statement: "s1", People: int64(len(r.people.list)), Digest: r.sealedAs(revision)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -356,10 +356,25 @@ func (r *rig) seal(revision int) {
 	}
 }
 
-func digestOf(revision int) string {
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], uint32(revision))
-	return fmt.Sprintf("sha256:%064x", b)
+// sealedAs remembers the digest of the present list as that of a revision.
+func (r *rig) sealedAs(revision int) string {
+	d := seal.NewListDigest(testOrg)
+	for i := range r.people.list {
+		d.Add(uint32(r.people.list[i].Number), uint32(r.people.list[i].Exposed))
+	}
+	if r.sealed == nil {
+		r.sealed = map[int]string{}
+	}
+	r.sealed[revision] = d.Sum()
+	return d.Sum()
+}
+
+// digestOf is the digest of a revision, or of no list at all.
+func (r *rig) digestOf(revision int) string {
+	if d, ok := r.sealed[revision]; ok {
+		return d
+	}
+	return seal.NewListDigest("nobody").Sum()
 }
 
 func (r *rig) approval(channels ...string) event.Approval {
@@ -369,7 +384,7 @@ func (r *rig) approval(channels ...string) event.Approval {
 	}
 	now := time.Now().UTC()
 	return event.Approval{
-		ID: "a1", Org: testOrg, Case: testCase, Kind: "first", Texts: r.digests(), SheetDigest: c.SheetDigest(), Revision: 1, ScopeDigest: digestOf(1),
+		ID: "a1", Org: testOrg, Case: testCase, Kind: "first", Texts: r.digests(), SheetDigest: c.SheetDigest(), Revision: 1, ScopeDigest: r.digestOf(1),
 		Channels: channels, ValidFrom: now.Add(-time.Minute), ValidUntil: now.Add(time.Hour), Approver: "lex", Role: "legal", ApprovedAt: now,
 	}
 }
@@ -382,14 +397,14 @@ func (r *rig) sign(a event.Approval) event.WordingApproved {
 	return event.WordingApproved{Approval: a, Signature: r.signer.Sign(d)}
 }
 
-func order(id string, channels ...string) event.DispatchOrdered {
-	return event.DispatchOrdered{Order: id, Kind: "first", Approval: "a1", Revision: 1, ScopeDigest: digestOf(1), Channels: channels, Confirmed: "2026-001"}
+func (r *rig) order(id string, channels ...string) event.DispatchOrdered {
+	return event.DispatchOrdered{Order: id, Kind: "first", Approval: "a1", Revision: 1, ScopeDigest: r.digestOf(1), Channels: channels, Confirmed: "2026-001"}
 }
 
 // approveAndOrder does what two people do at the desk.
 func (r *rig) approveAndOrder(channels ...string) {
 	r.say("lex", r.sign(r.approval(channels...)))
-	r.say("dora", order("o1", channels...))
+	r.say("dora", r.order("o1", channels...))
 }
 
 // await waits until the case meets a condition, woken by the journal itself.

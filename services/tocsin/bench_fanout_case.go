@@ -43,7 +43,21 @@ func (f *fanout) organisation() string {
 	return fanoutOrganisation + fmt.Sprintf("canaries: [{given_name: Serinus, family_name: Canaria, email: %s, phone: %q}]\n", fanoutCanaryMail, fanoutCanaryPhone)
 }
 
-const fanoutDigest = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
+// fanoutExposed is what was exposed of everybody.
+var fanoutExposed = []string{"name", "email", "phone"}
+
+// digest is the digest of the list.
+func (f *fanout) digest() (string, error) {
+	exposed, err := category.ParseAll(fanoutExposed)
+	if err != nil {
+		return "", err
+	}
+	d := seal.NewListDigest(fanoutOrg)
+	for n := range uint32(f.People) {
+		d.Add(n+1, uint32(exposed))
+	}
+	return d.Sum(), nil
+}
 
 var fanoutTexts = map[string]event.WordingDrafted{
 	"email": {TextKey: event.TextKey{Audience: "people", Channel: "email", Language: "en-GB"}, Version: 1, Subject: "About your data, {{person.given_name}}",
@@ -73,7 +87,7 @@ func (f *fanout) startScope(ctx context.Context, parts *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	exposed, err := category.ParseAll([]string{"name", "email", "phone"})
+	exposed, err := category.ParseAll(fanoutExposed)
 	if err != nil {
 		return err
 	}
@@ -107,6 +121,10 @@ func (f *fanout) order(ctx context.Context, desk *nats.Conn) error {
 	if err != nil {
 		return err
 	}
+	list, err := f.digest()
+	if err != nil {
+		return err
+	}
 	text := fanoutTexts[f.Channel]
 	text.Digest = wording.Digest(text.TextKey, text.Subject, text.Body)
 	if err := f.say(ctx, j, event.Person("ann", "analyst"), event.CaseDeclared{Title: "Bench", AwareAt: time.Now(), AwareZone: "Europe/London", Severity: event.SeverityHigh, Role: "controller"}); err != nil {
@@ -124,7 +142,7 @@ func (f *fanout) order(ctx context.Context, desk *nats.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := f.say(ctx, sj, event.Service(event.Scope), event.ScopeSealed{Revision: 1, Statement: "s1", People: int64(f.People), Digest: fanoutDigest}); err != nil {
+	if err := f.say(ctx, sj, event.Service(event.Scope), event.ScopeSealed{Revision: 1, Statement: "s1", People: int64(f.People), Digest: list}); err != nil {
 		return err
 	}
 	c, err := j.Load(ctx, fanoutOrg, fanoutCase)
@@ -133,7 +151,7 @@ func (f *fanout) order(ctx context.Context, desk *nats.Conn) error {
 	}
 	now := time.Now().UTC()
 	a := event.Approval{ID: "a1", Org: fanoutOrg, Case: fanoutCase, Kind: "first", Texts: []event.ApprovedText{{TextKey: text.TextKey, Digest: text.Digest}},
-		SheetDigest: c.SheetDigest(), Revision: 1, ScopeDigest: fanoutDigest, Channels: []string{f.Channel}, ValidFrom: now.Add(-time.Minute),
+		SheetDigest: c.SheetDigest(), Revision: 1, ScopeDigest: list, Channels: []string{f.Channel}, ValidFrom: now.Add(-time.Minute),
 		ValidUntil: now.Add(24 * time.Hour), Approver: "lex", Role: "legal", ApprovedAt: now}
 	digest, err := seal.Digest(a)
 	if err != nil {
@@ -141,7 +159,7 @@ func (f *fanout) order(ctx context.Context, desk *nats.Conn) error {
 	}
 	return errors.Join(
 		f.say(ctx, j, event.Person("lex", "legal"), event.WordingApproved{Approval: a, Signature: f.signer.Sign(digest)}),
-		f.say(ctx, j, event.Person("dora", "dpo"), event.DispatchOrdered{Order: "o1", Kind: "first", Approval: "a1", Revision: 1, ScopeDigest: fanoutDigest, Channels: []string{f.Channel}, Confirmed: fanoutCase}))
+		f.say(ctx, j, event.Person("dora", "dpo"), event.DispatchOrdered{Order: "o1", Kind: "first", Approval: "a1", Revision: 1, ScopeDigest: list, Channels: []string{f.Channel}, Confirmed: fanoutCase}))
 }
 
 func (f *fanout) say(ctx context.Context, j *journal.Journal, who event.Actor, body event.Body) error {

@@ -314,6 +314,9 @@ func (s *Store) Contacts(ctx context.Context, q event.ContactsQuestion) (event.C
 		if err != nil {
 			return err
 		}
+		for _, gone := range answer.Erased {
+			answer.ErasedExposed = append(answer.ErasedExposed, l.exposedOf(uint32(gone)))
+		}
 		return p.exposed(ctx, l, answer.Contacts, q.Earlier)
 	})
 	if err != nil {

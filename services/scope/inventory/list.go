@@ -1,9 +1,7 @@
 package inventory
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"tocsin.dev/pkg/category"
+	"tocsin.dev/pkg/seal"
 )
 
 // list is who is on a sealed revision: disjoint from names, one bitmap of person
@@ -138,37 +137,24 @@ func fromWords(words []uint64) *roaring.Bitmap {
 	return b
 }
 
-// digest is SHA-256 over the organisation and, in order of number, every person
-// number and the categories exposed of that person, as two big-endian 32-bit
-// words. Whoever has the list can compute it again.
-func (l *list) digest(org string) string { return l.digestUnder("tocsin sealed list 1\n" + org + "\n") }
+// digest is the digest of the list. Whoever reads the list can compute it again.
+func (l *list) digest(org string) string { return l.sum(seal.NewListDigest(org)) }
 
-// digestFor is the digest of a controller's list: as that of the whole, with
-// the controller named in a second line.
+// digestFor is the digest of a controller's list.
 func (l *list) digestFor(org, controller string) string {
-	return l.controllers[controller].digestUnder("tocsin sealed list 1\n" + org + "\ncontroller " + controller + "\n")
+	return l.controllers[controller].sum(seal.NewControllerDigest(org, controller))
 }
 
-func (l *list) digestUnder(name string) string {
-	h := sha256.New()
-	h.Write([]byte(name))
+func (l *list) sum(d *seal.ListDigest) string {
 	var exposed [chunkSize]uint32
-	buf := make([]byte, 0, 8*4096)
 	l.each(&exposed, func(chunk uint32, lows *[chunkSize]uint32) {
 		for i, m := range lows {
-			if m == 0 {
-				continue
-			}
-			buf = binary.BigEndian.AppendUint32(buf, chunk<<16|uint32(i))
-			buf = binary.BigEndian.AppendUint32(buf, m)
-			if len(buf) == cap(buf) {
-				h.Write(buf)
-				buf = buf[:0]
+			if m != 0 {
+				d.Add(chunk<<16|uint32(i), m)
 			}
 		}
 	})
-	h.Write(buf)
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	return d.Sum()
 }
 
 // each calls f for every chunk with people, ascending, with what is exposed of them.
