@@ -53,13 +53,13 @@ func killed(t *testing.T, r *rig, kills int) event.Tally {
 
 func TestAKilledProcessFinishesWithNobodyMissedAndNobodyWrittenTwice(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
-		r := newRigOn(t, db, testPeople(6000), func(c *Config) {
-			c.Rates = map[string]float64{"sendgrid": 3000}
+		r := newRigOn(t, db, testPeople(9000), func(c *Config) {
+			c.Rates = map[string]float64{"sendgrid": 2000}
 		})
 		tally := killed(t, r, 12)
 		sum := r.box.Summary("", 10)
-		if sum.ToldOnce != 6000 || sum.ToldTwice != 0 || tally.Told != 6000 {
-			t.Errorf("told once %d, twice %d, tally %+v; want 6000, 0", sum.ToldOnce, sum.ToldTwice, tally)
+		if sum.ToldOnce != 9000 || sum.ToldTwice != 0 || tally.Told != 9000 {
+			t.Errorf("told once %d, twice %d, tally %+v; want 9000, 0", sum.ToldOnce, sum.ToldTwice, tally)
 		}
 	})
 }
