@@ -215,7 +215,7 @@ func (f *fanout) start(ctx context.Context) error {
 	}
 	f.process = exec.CommandContext(ctx, self, args...) //nolint:gosec // G204: the program starts itself
 	// As deployments/ run notice, unless the caller says otherwise.
-	f.process.Env = append([]string{"GOGC=300"}, os.Environ()...)
+	f.process.Env = append([]string{"GOGC=800", "GOMEMLIMIT=240MiB"}, os.Environ()...)
 	f.process.Stderr = os.Stderr
 	out, err := f.process.StdoutPipe()
 	if err != nil {

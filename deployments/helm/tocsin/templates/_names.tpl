@@ -61,8 +61,9 @@ seccompProfile: {type: RuntimeDefault}
 {{- else if eq .service "deadline" }}
 - {name: TOCSIN_KEYS_CALENDAR, value: /run/secrets/keys/calendar.key}
 {{- else if eq .service "notice" }}
-{{- /* Its garbage is plenty and what lives is small. */}}
-- {name: GOGC, value: "300"}
+{{- /* What lives is small and the garbage plenty; see env/notice.env.sample. */}}
+- {name: GOGC, value: "800"}
+- {name: GOMEMLIMIT, value: 240MiB}
 - {name: TOCSIN_USERS, value: /etc/tocsin/people/testers.yaml}
 - {name: TOCSIN_KEYS_KEYRING, value: /run/secrets/keys/keyring.yaml}
 - {name: TOCSIN_KEYS_LEDGER, value: /run/secrets/keys/ledger.key}
