@@ -83,7 +83,7 @@ func webhooksFor(b *testing.B, s *Service, key *ecdsa.PrivateKey, n, perWebhook 
 	mark := s.secrets.marker(testOrg, testCase, "first", 0)
 	events := make([][]string, 2) // processed, delivered
 	for from := 0; from < n; from += pageSize {
-		a := attempt{plan: 1, campaign: campaign, channel: Email, digest: digest}
+		a := attempt{plan: 1, campaign: campaign, channel: Email, account: providerOf(Email), digest: digest}
 		rows := make([]message, min(pageSize, n-from))
 		for i := range rows {
 			rows[i] = message{person: person.Number(3*(from+i) + 5), channel: Email, state: Planned, reason: ReasonPlanned, exposed: uint32(exposed)}
