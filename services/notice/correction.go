@@ -15,25 +15,38 @@ import (
 // ledger, and what its letters call exposed is what was told in error.
 const correction = "correction"
 
+// told is what people have been told of, net of what was put right since. Whoever
+// is in it was told something, if only that it was an error.
+type told map[person.Number]category.Set
+
+// hear adds a notice of a kind; a person's notices come in the order of their campaigns.
+func (t told) hear(who person.Number, kind string, named category.Set) {
+	if kind == correction {
+		t[who] &^= named
+		return
+	}
+	t[who] |= named
+}
+
 // toldPage is one page of a correction: the people told in earlier notices of
 // the case, in order of number, and what those notices named.
 type toldPage struct {
 	numbers []person.Number
-	named   map[person.Number]category.Set
+	named   told
 	last    bool
 }
 
 // toldAfter returns the next page of people told in the case by other campaigns
 // than the plan's own.
 func (s *Service) toldAfter(ctx context.Context, p *plan, after int64) (t toldPage, err error) {
-	campaigns, err := s.store.otherCampaigns(ctx, p)
+	earlier, err := s.store.otherCampaigns(ctx, p)
 	if err != nil {
 		return t, err
 	}
-	t.named = map[person.Number]category.Set{}
-	for _, campaign := range campaigns {
+	t.named = told{}
+	for _, c := range earlier {
 		for _, ch := range sendable {
-			if err := s.store.toldOn(ctx, campaign, ch, after, t.named); err != nil {
+			if err := s.store.toldOn(ctx, c.id, c.kind, ch, after, t.named); err != nil {
 				return t, err
 			}
 		}
@@ -48,27 +61,34 @@ func (s *Service) toldAfter(ctx context.Context, p *plan, after int64) (t toldPa
 	return t, nil
 }
 
-func (s *store) otherCampaigns(ctx context.Context, p *plan) (ids []int64, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id FROM campaign WHERE org=$1 AND case_id=$2 AND id<>$3`, p.org, p.caseID, p.campaign)
+// idAndKind is so much of a campaign as what was told depends on.
+type idAndKind struct {
+	id   int64
+	kind string
+}
+
+// otherCampaigns returns the campaigns of a plan's case besides its own, oldest first.
+func (s *store) otherCampaigns(ctx context.Context, p *plan) (all []idAndKind, err error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id, kind FROM campaign WHERE org=$1 AND case_id=$2 AND id<>$3 ORDER BY id`, p.org, p.caseID, p.campaign)
 	if err != nil {
 		return nil, fmt.Errorf("read campaigns: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var c idAndKind
+		if err := rows.Scan(&c.id, &c.kind); err != nil {
 			return nil, fmt.Errorf("read campaigns: %w", err)
 		}
-		ids = append(ids, id)
+		all = append(all, c)
 	}
-	return ids, rows.Err()
+	return all, rows.Err()
 }
 
 // toldOn adds what a campaign told people on one channel, a page of them and
 // one more, so that it shows whether there are others.
-func (s *store) toldOn(ctx context.Context, campaign int64, ch Channel, after int64, named map[person.Number]category.Set) error {
+func (s *store) toldOn(ctx context.Context, id int64, kind string, ch Channel, after int64, named told) error {
 	rows, err := s.db.QueryContext(ctx, `SELECT person, exposed FROM message WHERE campaign=$1 AND channel=$2 AND person>$3 AND state IN ($4,$5,$6,$7)
-		ORDER BY person LIMIT $8`, campaign, ch, after, Accepted, Deferred, Delivered, Silent, pageSize+1)
+		ORDER BY person LIMIT $8`, id, ch, after, Accepted, Deferred, Delivered, Silent, pageSize+1)
 	if err != nil {
 		return fmt.Errorf("read who was told: %w", err)
 	}
@@ -79,7 +99,7 @@ func (s *store) toldOn(ctx context.Context, campaign int64, ch Channel, after in
 		if err := rows.Scan(&n, &exposed); err != nil {
 			return fmt.Errorf("read who was told: %w", err)
 		}
-		named[n] |= exposed
+		named.hear(n, kind, exposed)
 	}
 	return rows.Err()
 }
@@ -115,7 +135,7 @@ type listed struct {
 	// erasedExposed is what the list says was exposed of the erased.
 	erasedExposed []category.Set
 	// told is what earlier notices of the case named, for those they reached.
-	told map[person.Number]category.Set
+	told told
 	// next is where the next page begins: a place on the sealed list, or for a
 	// correction the last number of this page.
 	next int64

@@ -25,7 +25,8 @@
 //
 // Nothing leaves unless this package itself has verified the signed approval
 // over these words, this list and these channels, for every batch anew
-// (package approval, by gate.go). A request is written down before it is made; if its answer is
+// (package approval, by gate.go), and before the whole list that scope hands over
+// has turned out to be the sealed one (list_digest.go). A request is written down before it is made; if its answer is
 // lost, its messages are in doubt and stay so until evidence settles them or
 // the organisation's policy does (state.go, doubt.go, recall.go). While an account
 // at a provider is closed another carries what was provably not sent, and nothing

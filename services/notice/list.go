@@ -123,13 +123,6 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 	}
 	mark := l.s.secrets.marker(p.org, p.caseID, kind, p.revision)
 	var rows []message
-	if kind != correction {
-		if wrong, err := p.sum(page, k.order.ScopeDigest); err != nil {
-			return false, err
-		} else if wrong != "" {
-			return true, l.s.blockPlan(ctx, p, "list_mismatch", wrong)
-		}
-	}
 	if kind == correction {
 		rows = l.correct(k, mark, page)
 		if from == 0 { // the list says how many there are, but it is not the list that is walked
@@ -137,6 +130,13 @@ func (l *lister) page(ctx context.Context, k *content) (last bool, err error) {
 		}
 		p.people += int64(len(rows))
 	} else {
+		wrong, err := p.sum(page, k.order.ScopeDigest)
+		if err != nil {
+			return false, err
+		}
+		if wrong != "" {
+			return true, l.s.blockPlan(ctx, p, "list_mismatch", wrong)
+		}
 		rows = l.rows(k, mark, page)
 	}
 	state := planListing
@@ -208,7 +208,7 @@ func owed(kind string, told bool, before, now category.Set) bool {
 
 // toldBefore returns what the people have been told of in earlier notices of
 // the case. First notices need not ask.
-func (s *Service) toldBefore(ctx context.Context, p *plan, kind string, people []recipient) (map[person.Number]category.Set, error) {
+func (s *Service) toldBefore(ctx context.Context, p *plan, kind string, people []recipient) (told, error) {
 	if kind == "first" || len(people) == 0 {
 		return nil, nil
 	}
@@ -216,23 +216,24 @@ func (s *Service) toldBefore(ctx context.Context, p *plan, kind string, people [
 	for i := range people {
 		numbers[i] = people[i].named.Number
 	}
-	text := string(appendPeople([]byte(`SELECT m.person, m.exposed FROM campaign c JOIN message m ON m.campaign=c.id
-		WHERE c.org=$1 AND c.case_id=$2 AND c.id<>$3 AND m.channel IN (1,2,3,4) AND m.state IN ($4,$5,$6,$7) AND m.person IN (`), numbers))
+	text := string(appendPeople([]byte(`SELECT m.person, c.kind, m.exposed FROM campaign c JOIN message m ON m.campaign=c.id
+		WHERE c.org=$1 AND c.case_id=$2 AND c.id<>$3 AND m.channel IN (1,2,3,4) AND m.state IN ($4,$5,$6,$7) AND m.person IN (`), numbers)) + ` ORDER BY c.id`
 	rows, err := s.store.db.QueryContext(ctx, text, p.org, p.caseID, p.campaign, Accepted, Deferred, Delivered, Silent)
 	if err != nil {
 		return nil, fmt.Errorf("read who was told: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	told := map[person.Number]category.Set{}
+	before := told{}
 	for rows.Next() {
 		var n person.Number
+		var kind string
 		var exposed category.Set
-		if err := rows.Scan(&n, &exposed); err != nil {
+		if err := rows.Scan(&n, &kind, &exposed); err != nil {
 			return nil, fmt.Errorf("read who was told: %w", err)
 		}
-		told[n] |= exposed
+		before.hear(n, kind, exposed)
 	}
-	return told, rows.Err()
+	return before, rows.Err()
 }
 
 // ladder is the channels on which a recipient can be told in approved words.

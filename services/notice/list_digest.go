@@ -9,10 +9,13 @@ import (
 // sum adds a page of the list to the digest of what scope hands over and, after
 // the last page, holds it against the digest that was approved: nobody is
 // written to before the whole list has turned out to be the sealed one. wrong
-// says what is not.
+// says what is not. A correction walks the ledger and not a list (correction.go).
 func (p *plan) sum(page listed, approved string) (wrong string, err error) {
 	d := seal.NewListDigest(p.org)
-	if p.nextPlace > 0 {
+	switch {
+	case p.nextPlace > 0 && p.digest == nil:
+		return "a part of the list was planned by a version that kept no digest of it; resume the order, and the list is planned anew", nil
+	case p.nextPlace > 0:
 		if d, err = seal.ResumeListDigest(p.digest); err != nil {
 			return "", fmt.Errorf("order %s: %w", p.order, err)
 		}

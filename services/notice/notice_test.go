@@ -189,17 +189,7 @@ func TestACorrectionReachesWhoeverWasToldInError(t *testing.T) {
 		r.people.gone[i].Exposed = 0
 	}
 	r.people.mu.Unlock()
-	r.seal(2)
-	a := r.approval("email")
-	a.ID, a.Kind, a.Revision, a.ScopeDigest = "a2", "correction", 2, r.digestOf(2)
-	r.say("lex", r.sign(a))
-	o := r.order("o2", "email")
-	o.Approval, o.Kind, o.Revision, o.ScopeDigest = a.ID, "correction", 2, r.digestOf(2)
-	r.say("dora", o)
-	c := r.await("the correction", 60*time.Second, func(c *casefile.Case) bool {
-		o := c.Order("o2")
-		return o != nil && o.State == casefile.OrderCompleted
-	})
+	c := r.again(2, "correction")
 	if tally := c.Order("o2").Tally; tally.People != 1200 || tally.Told != 8 || tally.Excluded != 1192 {
 		t.Errorf("tally = %+v, want 8 of 1,200 people corrected and the rest not owed one", tally)
 	}
@@ -219,6 +209,34 @@ func TestACorrectionReachesWhoeverWasToldInError(t *testing.T) {
 	if got != 5 {
 		t.Errorf("%d of the five people who are off the list were told so", got)
 	}
+	// What was put right is not told in error any more.
+	if tally := r.again(3, "correction").Order("o3").Tally; tally.People != 1200 || tally.Told != 0 || tally.Excluded != 1200 {
+		t.Errorf("tally = %+v, want nobody corrected twice", tally)
+	}
+	// And if the card was exposed after all, that is owed again.
+	r.people.mu.Lock()
+	r.people.list[0].Exposed |= card
+	r.people.mu.Unlock()
+	if tally := r.again(4, "supplement").Order("o4").Tally; tally.Told != 1 {
+		t.Errorf("tally = %+v, want the one told whose card turns out to be exposed", tally)
+	}
+}
+
+// again seals the list of people as a revision, approves and orders a kind of
+// notice about it, and waits for the end.
+func (r *rig) again(revision int, kind string) *casefile.Case {
+	r.t.Helper()
+	r.seal(revision)
+	a := r.approval("email")
+	a.ID, a.Kind, a.Revision, a.ScopeDigest = fmt.Sprintf("a%d", revision), kind, revision, r.digestOf(revision)
+	r.say("lex", r.sign(a))
+	o := r.order(fmt.Sprintf("o%d", revision), "email")
+	o.Approval, o.Kind, o.Revision, o.ScopeDigest = a.ID, kind, revision, r.digestOf(revision)
+	r.say("dora", o)
+	return r.await(kind, 60*time.Second, func(c *casefile.Case) bool {
+		o := c.Order(o.Order)
+		return o != nil && o.State == casefile.OrderCompleted
+	})
 }
 
 func TestASupplementGoesOnlyToWhoeverIsOwedOne(t *testing.T) {
