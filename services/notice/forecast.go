@@ -20,6 +20,8 @@ type leg struct {
 	parts  int
 	// fails is the share that goes on to the next rung, and spread how unsure the rate is.
 	fails, spread float64
+	// held is how long a provider keeps a message so that it can be recalled.
+	held time.Duration
 	// quiet are hours in which the channel rests, by the clock of zone; nil if it never does.
 	quiet *organisation.QuietHours
 	zone  *time.Location
@@ -73,7 +75,7 @@ func (o outlook) ends() []float64 {
 			own, late := float64(l.people)/rate, fallen/rate
 			took := max(own+late, before+fallen*0.02/rate)
 			if l.people > 0 || fallen > 0 {
-				end = max(end, o.awake(l, begins, took))
+				end = max(end, o.leaves(l, o.awake(l, begins, took)))
 				before = took
 			}
 			share := min(1, max(0, l.fails*math.Exp(0.3*r.NormFloat64())))
@@ -104,6 +106,17 @@ func (o outlook) awake(l leg, from, took float64) float64 {
 		at, took = at.Add(seconds(work)), took-work
 	}
 	return at.Sub(o.start).Seconds() + took
+}
+
+// leaves returns when the last message of a leg leaves the provider that took
+// it at an instant: what would be late for being held is not held, as the sender
+// does it. Both instants are seconds from the start.
+func (o outlook) leaves(l leg, taken float64) float64 {
+	held := taken + l.held.Seconds()
+	if o.due != nil && !o.start.Add(seconds(held)).Before(*o.due) {
+		return taken
+	}
+	return held
 }
 
 // longest is the longest work, in seconds, of which the nights are counted: a

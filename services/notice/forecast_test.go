@@ -89,6 +89,16 @@ func TestAForecastCountsWhatComesBeforeTheFirstMessage(t *testing.T) {
 	}
 }
 
+func TestAForecastCountsHowLongMailIsHeldUnlessThatWouldBeLate(t *testing.T) {
+	due := time.Date(2026, 5, 6, 12, 0, 0, 0, time.UTC)
+	for before, want := range map[time.Duration]float64{time.Hour: 100 + 900, 10 * time.Minute: 100} {
+		o := outlook{start: due.Add(-before), due: &due, people: 100_000, legs: []leg{{channel: Email, people: 100_000, rate: 1000, held: 15 * time.Minute}}}
+		if a := o.answer(); a.Seconds != want || a.InTime != 1 {
+			t.Errorf("%v before the due instant: %.0f s, in time %v; want %.0f and 1", before, a.Seconds, a.InTime, want)
+		}
+	}
+}
+
 func TestAForecastLearnsFromEarlierSendings(t *testing.T) {
 	people := testPeople(3000)
 	for i := range 300 { // one in ten bounces

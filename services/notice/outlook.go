@@ -211,6 +211,9 @@ func (f *foresight) leg(ctx context.Context, name string) (l leg, ok bool, err e
 	if l.fails, err = f.fails(ctx, ch); err != nil {
 		return l, false, err
 	}
+	if by := f.s.accountsOn(ch); len(by) > 0 && f.s.holdsBack(by[0], f.org.ID) {
+		l.held = f.s.cfg.Doubt.Ahead
+	}
 	if ch == SMS {
 		l.parts = smsParts(f.c, f.org)
 		if l.quiet = f.org.QuietHours; l.quiet != nil {

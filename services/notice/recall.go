@@ -31,7 +31,7 @@ func (s *Service) policy(org string) string {
 // would come too late that way goes at once and cannot be recalled.
 func (w *worker) holdBack(ctx context.Context, k *content, runs []*run) carrier.Answer {
 	done := carrier.Answer{Class: carrier.Accepted}
-	if w.account.mail == nil || w.s.policy(w.p.org) != organisation.Cancel {
+	if !w.s.holdsBack(w.account, w.p.org) {
 		return done
 	}
 	until := w.s.cfg.Now().Add(w.s.cfg.Doubt.Ahead).Add(time.Second - 1).Truncate(time.Second)
@@ -55,6 +55,12 @@ func (w *worker) holdBack(ctx context.Context, k *content, runs []*run) carrier.
 		r.attempt.batch, r.attempt.sendAt = id, until.Unix()
 	}
 	return done
+}
+
+// holdsBack reports whether mail of an organisation through an account goes out so
+// that it can be recalled.
+func (s *Service) holdsBack(by *account, org string) bool {
+	return by.mail != nil && s.policy(org) == organisation.Cancel
 }
 
 // notHeld is how long to wait when SendGrid gave no id.
