@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"tocsin.dev/pkg/person"
@@ -492,43 +491,4 @@ func (l *ledger) remark(ch Channel, f fact) error {
 		return fmt.Errorf("ledger: remark: %w", err)
 	}
 	return nil
-}
-
-// attemptCache keeps what never changes of recent attempts: receipts of one
-// request arrive in many callbacks.
-type attemptCache struct {
-	mu  sync.Mutex
-	all map[int64]*attempt
-	old map[int64]*attempt
-}
-
-func newAttemptCache() *attemptCache {
-	return &attemptCache{all: map[int64]*attempt{}, old: map[int64]*attempt{}}
-}
-
-// attemptsKept bounds the cache: two generations of this many, 4 KB each at most.
-const attemptsKept = 2048
-
-func (s *Service) attempt(ctx context.Context, id int64) (*attempt, error) {
-	k := s.attempts
-	k.mu.Lock()
-	a := k.all[id]
-	if a == nil {
-		a = k.old[id]
-	}
-	k.mu.Unlock()
-	if a != nil {
-		return a, nil
-	}
-	a, err := readAttempt(ctx, s.store.db, id)
-	if err != nil || a == nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.all) >= attemptsKept {
-		k.old, k.all = k.all, map[int64]*attempt{}
-	}
-	k.all[id] = a
-	return a, nil
 }

@@ -62,53 +62,6 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// recoverLost finds what an earlier holder of the chunk wrote down and did not
-// answer for: those messages may have left, so they are in doubt.
-func (s *Service) recoverLost(ctx context.Context, p *plan, c *chunk) error {
-	lost, err := readAttempts(ctx, s.store.db, `plan=$1 AND channel=$2 AND chunk=$3 AND state=$4 AND token<$5`, p.id, c.channel, c.no, attemptOpen, c.token)
-	if err != nil || len(lost) == 0 {
-		return err
-	}
-	s.log.WarnContext(ctx, "requests of a lost worker are in doubt", "org", p.org, "case", p.caseID, "channel", c.channel.String(), "chunk", c.no, "requests", len(lost))
-	return s.abandon(ctx, p.campaign, lost)
-}
-
-// recoverAbandoned does the same for requests of which nobody takes up the
-// chunk: it is closed, or its order has ended, or their outcome could not be
-// recorded.
-func (s *Service) recoverAbandoned(ctx context.Context) error {
-	now := s.cfg.Now()
-	lost, err := readAttempts(ctx, s.store.db, `state=$1 AND at<$2 AND EXISTS (SELECT 1 FROM chunk c WHERE c.plan=attempt.plan AND c.channel=attempt.channel AND c.no=attempt.chunk
-		AND (c.lease_till<$3 OR c.token>attempt.token)) ORDER BY campaign LIMIT 64`, attemptOpen, now.Add(-s.cfg.Lease).UnixMilli(), now.UnixMilli())
-	if err != nil {
-		return err
-	}
-	for _, a := range lost {
-		s.log.WarnContext(ctx, "a request that nobody answers for is in doubt", "attempt", a.id, "account", a.account, "people", len(a.people))
-		if err := s.abandon(ctx, a.campaign, []*attempt{a}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// abandon puts requests without a recorded outcome in doubt.
-func (s *Service) abandon(ctx context.Context, campaign int64, lost []*attempt) error {
-	counts, err := s.store.write(ctx, campaign, s.cfg.Now(), func(w *ledger) error {
-		for _, a := range lost {
-			if _, err := w.move(a.channel, a.people, Submitted, InDoubt, ReasonLostWorker, set{onAttempt: a.id}); err != nil {
-				return err
-			}
-			if err := w.close(a, attemptInDoubt, w.now); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	s.meters.changes(ctx, counts)
-	return err
-}
-
 // worker sends one chunk.
 type worker struct {
 	s *Service
