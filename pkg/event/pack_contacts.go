@@ -15,7 +15,8 @@ import (
 
 // packedContacts is the wire form of a ContactsAnswer.
 type packedContacts struct {
-	// V is the version of the packing: 1, or 2 if anybody has a fax number.
+	// V is the version of the packing: 1, 2 if anybody has a fax number, or 3 if
+	// anybody's address was bought.
 	V      int             `json:"v"`
 	Next   int64           `json:"next"`
 	Erased []person.Number `json:"erased,omitempty"`
@@ -27,8 +28,9 @@ type packedContacts struct {
 }
 
 const (
-	packing    = 1
-	packingFax = 2
+	packing       = 1
+	packingFax    = 2 // fax number after each contact
+	packingSource = 3 // and the source after that
 )
 
 var errPacking = errors.New("packed contacts are cut off or damaged")
@@ -39,10 +41,16 @@ func (a ContactsAnswer) MarshalJSON() ([]byte, error) {
 	if slices.ContainsFunc(a.Contacts, func(c person.Contact) bool { return c.Fax != "" }) {
 		v = packingFax
 	}
+	if slices.ContainsFunc(a.Contacts, func(c person.Contact) bool { return c.Source != "" }) {
+		v = packingSource
+	}
 	for i := range a.Contacts {
 		buf = appendContact(buf, &a.Contacts[i])
-		if v == packingFax {
+		if v >= packingFax {
 			buf = appendText(buf, string(a.Contacts[i].Fax))
+		}
+		if v >= packingSource {
+			buf = appendText(buf, string(a.Contacts[i].Source))
 		}
 	}
 	return json.Marshal(packedContacts{
@@ -57,7 +65,7 @@ func (a *ContactsAnswer) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return errPacking // the JSON error could quote content
 	}
-	if p.V != packing && p.V != packingFax || p.N < 0 || p.N > MaxContacts {
+	if p.V < packing || p.V > packingSource || p.N < 0 || p.N > MaxContacts {
 		return fmt.Errorf("packed contacts: version %d with %d contacts is not understood", p.V, p.N)
 	}
 	raw, err := base64.StdEncoding.DecodeString(p.Packed)
@@ -68,8 +76,11 @@ func (a *ContactsAnswer) UnmarshalJSON(data []byte) error {
 	*a = ContactsAnswer{Next: p.Next, Erased: p.Erased, ErasedExposed: p.ErasedExposed, Contacts: make([]person.Contact, p.N)}
 	for i := range a.Contacts {
 		r.contact(&a.Contacts[i])
-		if p.V == packingFax {
+		if p.V >= packingFax {
 			a.Contacts[i].Fax = person.Phone(r.text())
+		}
+		if p.V >= packingSource {
+			a.Contacts[i].Source = person.Text(r.text())
 		}
 	}
 	if r.bad || r.rest != "" {

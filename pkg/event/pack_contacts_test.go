@@ -25,7 +25,7 @@ func contacts(n int) []person.Contact {
 }
 
 func TestPackedContactsArriveUnchanged(t *testing.T) {
-	for _, last := range []person.Contact{{Number: 9}, {Number: 9, Fax: "+441632960009"}} {
+	for _, last := range []person.Contact{{Number: 9}, {Number: 9, Fax: "+441632960009"}, {Number: 9, Source: "List Broker Ltd, 2024"}} {
 		want := ContactsAnswer{Contacts: append(contacts(3), last), Erased: []person.Number{4}, Next: 7}
 		data, err := json.Marshal(want)
 		if err != nil {

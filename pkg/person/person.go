@@ -93,6 +93,8 @@ type Contact struct {
 	AgeClass     string `json:"age,omitempty"`
 	// Relation is "customer", "former", "applicant", "third_person", "bought_list" or "device_only".
 	Relation string `json:"rel,omitempty"`
+	// Source is where the organisation has a bought address from, or empty.
+	Source Text `json:"source,omitempty"`
 	// Preference is the channel the person asked for, or empty.
 	Preference string `json:"pref,omitempty"`
 	// Exposed is what of this person was exposed in this revision.

@@ -12,9 +12,11 @@ type Field string
 
 // Fields that differ from person to person.
 const (
-	GivenName         Field = "person.given_name"
-	FamilyName        Field = "person.family_name"
-	FullName          Field = "person.full_name"
+	GivenName  Field = "person.given_name"
+	FamilyName Field = "person.family_name"
+	FullName   Field = "person.full_name"
+	// AddressSource is where the organisation has a bought address from.
+	AddressSource     Field = "person.source"
 	ExposedCategories Field = "exposed.categories"
 	Reference         Field = "notice.reference"
 )
@@ -38,7 +40,7 @@ const (
 // Fields returns the closed list in the order it is shown to writers.
 func Fields() []Field {
 	return []Field{
-		GivenName, FamilyName, FullName, ExposedCategories, Reference,
+		GivenName, FamilyName, FullName, AddressSource, ExposedCategories, Reference,
 		OrganisationName, OrganisationReach, ContactLabel, ContactEmail, ContactPhone, ContactURL,
 		CaseNumber, WhatHappened, When, Consequences, Measures, Advice,
 	}
@@ -56,7 +58,7 @@ func (f Field) known() bool {
 // Personal reports whether the field differs from person to person.
 func (f Field) Personal() bool {
 	switch f {
-	case GivenName, FamilyName, FullName, ExposedCategories, Reference:
+	case GivenName, FamilyName, FullName, AddressSource, ExposedCategories, Reference:
 		return true
 	}
 	return false
@@ -139,6 +141,8 @@ func (r Recipient) Value(f Field, language string) string {
 		return c.FamilyName.Reveal()
 	case FullName:
 		return strings.TrimSpace(c.GivenName.Reveal() + " " + c.FamilyName.Reveal())
+	case AddressSource:
+		return c.Source.Reveal()
 	case ExposedCategories:
 		return Categories(c.Exposed, language)
 	case Reference:
@@ -157,6 +161,8 @@ func (r Recipient) meets(c Condition) bool {
 		return p.AgeClass == person.AgeMinor
 	case "person.has_name":
 		return p.GivenName != "" || p.FamilyName != ""
+	case "person.has_source":
+		return p.Source != ""
 	case "notice.possible_duplicate":
 		return r.PossibleDuplicate
 	case "person.relation":

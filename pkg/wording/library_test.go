@@ -42,6 +42,33 @@ func TestEveryStartingTextReadsCleanForEveryKindOfPerson(t *testing.T) {
 	}
 }
 
+func TestWhoseAddressWasBoughtReadsWhereFrom(t *testing.T) {
+	starters, err := Starters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const from = "a list of List Broker & Co., 2024"
+	for _, s := range starters {
+		if s.Audience != "people" || s.Channel == "sms" || !s.For("eu-gdpr") && !s.For("uk-gdpr") {
+			continue
+		}
+		tpl, err := Compile(s.Key(), s.Subject, s.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := tpl.Bind(Common{Organisation: starterOrg, CaseNumber: "2026-001", Sheet: realSheet[s.Language[:2]]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for source, want := range map[person.Text]int{from: 1, "": 0} {
+			m, err := b.Render(Recipient{Contact: &person.Contact{Number: 1, Relation: "bought_list", Source: source, Exposed: exposed(t, "email")}, Reference: "REF-1"})
+			if err != nil || strings.Count(m.Text, from) != want {
+				t.Errorf("%s with the source %q: %v\n%s", s.ID, source.Reveal(), err, m.Text)
+			}
+		}
+	}
+}
+
 // realSheet is a facts sheet as people write it, in the starters' languages.
 var realSheet = map[string]map[string]string{
 	"en": {

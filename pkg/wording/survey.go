@@ -265,6 +265,8 @@ func (r Recipient) lacks(f Field) bool {
 		return c.FamilyName == ""
 	case FullName:
 		return blank(c.GivenName) && blank(c.FamilyName)
+	case AddressSource:
+		return blank(c.Source)
 	case ExposedCategories:
 		return c.Exposed == 0
 	}

@@ -192,7 +192,7 @@ func (t *Template) addCondition(c Condition) (int, error) {
 }
 
 // Condition is something a text may branch on: the person's own exposure, age
-// class, relation, residency, or whether a name is known.
+// class, relation, residency, or whether a name or the source of the address is known.
 type Condition struct {
 	Kind  string
 	Value string
@@ -210,7 +210,7 @@ func (c Condition) String() string {
 
 func parseCondition(what string) (Condition, error) {
 	switch {
-	case what == "person.minor", what == "person.has_name", what == "notice.possible_duplicate":
+	case what == "person.minor", what == "person.has_name", what == "person.has_source", what == "notice.possible_duplicate":
 		return Condition{Kind: what}, nil
 	case strings.HasPrefix(what, "exposed."):
 		set, err := category.Parse(strings.TrimPrefix(what, "exposed."))
@@ -224,5 +224,5 @@ func parseCondition(what string) (Condition, error) {
 			return Condition{Kind: kind, Value: v}, nil
 		}
 	}
-	return Condition{}, fmt.Errorf("there is no condition %q; use exposed.<category>, person.minor, person.has_name, person.relation.<relation>, person.residency.<country or country-state>, or notice.possible_duplicate", what)
+	return Condition{}, fmt.Errorf("there is no condition %q; use exposed.<category>, person.minor, person.has_name, person.has_source, person.relation.<relation>, person.residency.<country or country-state>, or notice.possible_duplicate", what)
 }

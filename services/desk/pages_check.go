@@ -175,7 +175,7 @@ func partWords(condition string) string {
 	if code, ok := strings.CutPrefix(condition, "exposed."); ok {
 		return categoryNames([]string{code}) + " exposed"
 	}
-	words := map[string]string{"person.minor": "a minor", "person.has_name": "name known", "notice.possible_duplicate": "a possible second copy"}
+	words := map[string]string{"person.minor": "a minor", "person.has_name": "name known", "person.has_source": "source of the address known", "notice.possible_duplicate": "a possible second copy"}
 	return firstOf(words[condition], condition)
 }
 

@@ -82,6 +82,9 @@ func (m *marker) bind(who person.Number, reach, named *person.Contact) int64 {
 	if reach.Fax != "" {
 		b = append(append(b, 1), reach.Fax.Reveal()...)
 	}
+	if named.Source != "" {
+		b = append(append(b, 2), named.Source.Reveal()...)
+	}
 	m.binds.Write(b)
 	m.buf = m.binds.Sum(b[:0])
 	return int64(binary.BigEndian.Uint64(m.buf) >> 1)

@@ -78,6 +78,8 @@ func (w *worker) belongs(v sendgrid.Value, f wording.Field, l *letter) bool {
 		return v.Is(c.FamilyName.Reveal())
 	case wording.FullName:
 		return v.Is(strings.TrimSpace(c.GivenName.Reveal() + " " + c.FamilyName.Reveal()))
+	case wording.AddressSource:
+		return v.Is(c.Source.Reveal())
 	case wording.ExposedCategories:
 		return v.Is(wording.Categories(category.Set(l.row.exposed), l.text.Language()))
 	case wording.Reference:

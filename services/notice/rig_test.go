@@ -313,6 +313,7 @@ var testTexts = []event.WordingDrafted{
 	{TextKey: event.TextKey{Audience: "people", Channel: "email", Language: "en-GB"}, Version: 1,
 		Subject: "About your data, {{person.given_name}}",
 		Body: "Dear {{person.full_name}},\n\nYour **{{exposed.categories}}** were seen by a stranger.\n\n" +
+			"{{#if person.has_source}}We have your address from {{person.source}}.\n\n{{/if}}" +
 			"{{#if notice.possible_duplicate}}You may receive this notice twice.\n\n{{/if}}Your reference is {{notice.reference}}. Write to {{organisation.contact}}.\n"},
 	{TextKey: event.TextKey{Audience: "people", Channel: "sms", Language: "en-GB"}, Version: 1,
 		Body: "{{organisation.name}}: {{person.given_name}}, your {{exposed.categories}} were exposed. Ref {{notice.reference}}. {{organisation.contact_phone}}"},

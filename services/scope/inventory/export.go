@@ -17,7 +17,7 @@ import (
 // people were written: those erased meanwhile are not.
 func (s *Store) Export(ctx context.Context, org, caseID string, revision int, controller *string, actor string, w io.Writer) (people int64, err error) {
 	out := csv.NewWriter(w)
-	if err := out.Write([]string{"number", "given_name", "family_name", "email", "phone", "address", "language", "jurisdiction", "age_class", "relation", "preference", "guardian", "deceased", "exposed", "fax"}); err != nil {
+	if err := out.Write([]string{"number", "given_name", "family_name", "email", "phone", "address", "language", "jurisdiction", "age_class", "relation", "preference", "guardian", "deceased", "exposed", "fax", "source"}); err != nil {
 		return 0, fmt.Errorf("export: %w", err)
 	}
 	err = s.Stream(ctx, org, caseID, revision, controller, actor, func(contacts []person.Contact) error {
@@ -52,7 +52,7 @@ func exportRow(c *person.Contact) []string {
 		deceased = "yes"
 	}
 	row := []string{strconv.FormatUint(uint64(c.Number), 10), c.GivenName.Reveal(), c.FamilyName.Reveal(), c.Email.Reveal(), c.Phone.Reveal(),
-		strings.Join(lines, "\n"), c.Language, c.Jurisdiction, c.AgeClass, c.Relation, c.Preference, guardian, deceased, c.Exposed.String(), c.Fax.Reveal()}
+		strings.Join(lines, "\n"), c.Language, c.Jurisdiction, c.AgeClass, c.Relation, c.Preference, guardian, deceased, c.Exposed.String(), c.Fax.Reveal(), c.Source.Reveal()}
 	for i, v := range row[1:] {
 		row[i+1] = harmless(v)
 	}

@@ -270,6 +270,10 @@ func contact(c *person.Contact, record string) error {
 			if address {
 				c.Address = append(c.Address, person.Text(v))
 			}
+		case fieldSource:
+			if c.Source == "" {
+				c.Source = person.Text(v)
+			}
 		case fieldLanguage:
 			if c.Language == "" {
 				c.Language = v

@@ -308,7 +308,7 @@ func TestVardagCountsThePeopleItKnowsByTheirRobotAlone(t *testing.T) {
 }
 
 func TestNimbusKnowsWhoWasBoughtAndOfWhomItKnowsNoCountry(t *testing.T) {
-	_, all, sealed := sample(t, "nimbus")
+	s, all, sealed := sample(t, "nimbus")
 	for relation, want := range all.by(func(r *Row) []string { return []string{r.Relation} }) {
 		if sealed.Preview.Relations[relation] != want {
 			t.Errorf("%d are %s, by the rows %d", sealed.Preview.Relations[relation], relation, want)
@@ -320,5 +320,16 @@ func TestNimbusKnowsWhoWasBoughtAndOfWhomItKnowsNoCountry(t *testing.T) {
 	// Cards are told of to those alone whose card it was.
 	if cards := all.of(func(r *Row) bool { return hasRecord(r, "billing.cards") }); sealed.Preview.Counts.Categories["payment_card"] != cards {
 		t.Errorf("%d cards, by the rows %d", sealed.Preview.Counts.Categories["payment_card"], cards)
+	}
+	// Whose address was bought, and nobody else, comes with where from.
+	from := map[bool]int{}
+	for _, c := range contacts(t, s, "nimbus", nil) {
+		if bought := c.Relation == "bought_list"; bought != (c.Source != "") {
+			t.Errorf("person %d has the relation %s and the source %q", c.Number, c.Relation, c.Source.Reveal())
+		}
+		from[c.Source != ""]++
+	}
+	if from[true] != int(sealed.Preview.Relations["bought_list"]) || from[false] == 0 {
+		t.Errorf("%d people come with a source, %d without", from[true], from[false])
 	}
 }
