@@ -448,8 +448,8 @@ func (r *rig) completed(within time.Duration) event.Tally {
 }
 
 var (
-	noFaults  = sandbox.Faults{}
-	blindDrop = sandbox.Faults{AcceptThenDrop: 1, LookupsOff: true, Receipts: sandbox.Receipts{Lost: 1}}
+	noReceipts = sandbox.Faults{Receipts: sandbox.Receipts{Lost: 1}}
+	blindDrop  = sandbox.Faults{AcceptThenDrop: 1, LookupsOff: true, Receipts: sandbox.Receipts{Lost: 1}}
 )
 
 // settledAll is when everybody is told and no doubt is left.

@@ -116,6 +116,7 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
+	all := len(rows)
 	if w.c.channel == SMS {
 		now := s.cfg.Now()
 		may, next := k.awake(rows, now)
@@ -138,11 +139,11 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 		return another, err
 	}
 	if w.c.channel == Email && s.cfg.hasDomainLimits() {
-		all := len(letters)
+		reserved := len(letters)
 		if letters, wait, err = s.withinDomains(ctx, letters); err != nil {
 			return 0, err
 		}
-		if err := s.giveBack(ctx, w.account, k.org.Sender, all-len(letters)); err != nil {
+		if err := s.giveBack(ctx, w.account, k.org.Sender, reserved-len(letters)); err != nil {
 			return 0, err
 		}
 		if len(letters) == 0 {
@@ -165,7 +166,11 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 	if err := w.deliver(ctx, k, runs); err != nil {
 		return 0, err
 	}
-	return w.record(ctx, runs)
+	wait, err = w.record(ctx, runs)
+	if wait == another && all < pageSize && len(letters) == all {
+		return 0, err // all that was planned has left; what was refused is found when the chunk is given back
+	}
+	return wait, err
 }
 
 // planned returns what sending needs to know of the planned messages of a
