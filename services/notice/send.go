@@ -167,8 +167,8 @@ func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
 		return 0, err
 	}
 	wait, err = w.record(ctx, runs)
-	if wait == another && all < pageSize && len(letters) == all {
-		return 0, err // all that was planned has left; what was refused is found when the chunk is given back
+	if wait == another && len(letters) == all {
+		return 0, err // all that was read has gone out; whatever is planned again is found when the chunk is given back
 	}
 	return wait, err
 }
