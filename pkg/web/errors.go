@@ -130,12 +130,10 @@ func (t Table) Write(w http.ResponseWriter, r *http.Request, err error) {
 // its own has its own Table.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) { Table(nil).Write(w, r, err) }
 
-type loggerKey struct{}
-
 // logger returns the request's logger, or the program's outside of Wrap.
 func logger(ctx context.Context) *slog.Logger {
-	if log, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
-		return log
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.log.With("request_id", r.id)
 	}
 	return slog.Default() //nolint:forbidigo // outside of Wrap nobody hands one over
 }

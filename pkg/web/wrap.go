@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -46,15 +48,23 @@ func Wrap(h http.Handler, o Options) http.Handler {
 	return identified(otelhttp.NewHandler(h, o.Service, options...), log)
 }
 
-type requestIDKey struct{}
+// request is what Wrap knows of a request.
+type request struct {
+	id  string
+	log *slog.Logger // without the id, which few requests log
+}
+
+type requestKey struct{}
 
 // validRequestID bounds what a caller may put into our logs.
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{8,64}$`)
 
 // RequestID returns the id of the request, or "" outside of one.
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.id
+	}
+	return ""
 }
 
 // identified takes the caller's X-Request-Id or makes one, and echoes it.
@@ -65,9 +75,7 @@ func identified(next http.Handler, log *slog.Logger) http.Handler {
 			id = uuid.NewString()
 		}
 		w.Header().Set("X-Request-Id", id)
-		ctx := context.WithValue(r.Context(), requestIDKey{}, id)
-		ctx = context.WithValue(ctx, loggerKey{}, log.With("request_id", id))
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id, log})))
 	})
 }
 
@@ -137,20 +145,23 @@ func contained(next http.Handler) http.Handler {
 
 // secured sets the headers that are safe for every answer of ours.
 func secured(next http.Handler, hsts bool) http.Handler {
-	nothing := CSP{}.String()
+	headers := http.Header{}
+	headers.Set("Content-Security-Policy", CSP{}.String())
+	headers.Set("X-Content-Type-Options", "nosniff")
+	headers.Set("X-Frame-Options", "DENY")
+	headers.Set("Referrer-Policy", "same-origin")
+	headers.Set("Cross-Origin-Opener-Policy", "same-origin")
+	headers.Set("Cross-Origin-Resource-Policy", "same-origin")
+	headers.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	headers.Set("Cache-Control", "no-store")
+	if hsts {
+		headers.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+	for name, values := range headers {
+		headers[name] = slices.Clip(values) // shared by all answers: who adds to one gets another slice
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", nothing)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-		h.Set("Cache-Control", "no-store")
-		if hsts {
-			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-		}
+		maps.Copy(w.Header(), headers)
 		next.ServeHTTP(w, r)
 	})
 }
