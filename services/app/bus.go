@@ -19,36 +19,35 @@ const connectTimeout = 30 * time.Second
 
 // addNATS starts the embedded server and makes its streams, unless the
 // settings name a cluster; there Setup makes them once.
-func (a *app) addNATS() {
-	if a.NATS.URL != "" {
+func (a *App) addNATS() {
+	if a.Settings.NATS.URL != "" {
 		return
 	}
 	a.parts.Add(process.Part{
 		Name: "nats",
 		Start: func(ctx context.Context) (err error) {
-			a.nats, err = natsd.Start(ctx, natsd.Config{
-				Dir: filepath.Join(a.DataDir, "nats"), Listen: a.NATS.Listen, Users: a.NATS.Passwords, Log: a.log})
+			a.NATS, err = natsd.Start(ctx, natsd.Config{
+				Dir: filepath.Join(a.Settings.DataDir, "nats"), Listen: a.Settings.NATS.Listen, Users: a.Settings.NATS.Passwords, Log: a.Log})
 			if err != nil {
 				return err
 			}
-			a.running.NATS = a.nats
-			admin, err := a.nats.Connect(natsd.Admin)
+			admin, err := a.NATS.Connect(natsd.Admin)
 			if err != nil {
 				return err
 			}
 			defer admin.Close()
 			return bus.EnsureStreams(ctx, admin, 1)
 		},
-		Stop: func(context.Context) error { a.nats.Close(); return nil },
+		Stop: func(context.Context) error { a.NATS.Close(); return nil },
 	})
 }
 
 // connect opens a service's own connection, as its own user.
-func (a *app) connect(ctx context.Context, user string) (*nats.Conn, error) {
-	if a.nats != nil {
-		return a.nats.Connect(user)
+func (a *App) connect(ctx context.Context, user string) (*nats.Conn, error) {
+	if a.NATS != nil {
+		return a.NATS.Connect(user)
 	}
-	return dial(ctx, a.NATS, user)
+	return dial(ctx, a.Settings.NATS, user)
 }
 
 func dial(ctx context.Context, s NATS, user string) (*nats.Conn, error) {

@@ -15,9 +15,14 @@ func health(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
+// HealthURL is the health check of a process on this machine with the default settings.
+const HealthURL = "http://127.0.0.1:8420" + healthPath
+
 // Healthy asks a process once, at the URL of its health check, and returns nil
-// if it is ready.
+// if it is ready. It waits for the answer for four seconds at most.
 func Healthy(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", url, err)

@@ -23,7 +23,7 @@ func (r *routes) add(h http.Handler, patterns ...string) {
 }
 
 // handler is everything this process serves on its public address.
-func (r *routes) handler(a *app) http.Handler {
+func (r *routes) handler(a *App) http.Handler {
 	r.add(http.HandlerFunc(health), "GET "+healthPath)
-	return web.Wrap(r.mux, web.Options{Service: "http", Log: a.log, Tracer: a.telemetry.Tracer, Meter: a.telemetry.Meter, HSTS: a.secure()})
+	return web.Wrap(r.mux, web.Options{Service: "http", Log: a.Log, Tracer: a.telemetry.Tracer, Meter: a.telemetry.Meter, HSTS: a.Secure()})
 }

@@ -3,15 +3,16 @@ package app
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"tocsin.dev/pkg/config"
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/services/notice/sendgrid"
-	"tocsin.dev/services/scope/inventory"
 )
 
 // Settings are what an operator may set, in a YAML file, by environment
@@ -100,19 +101,6 @@ type Vault struct {
 	Key       string `koanf:"key"`
 }
 
-// InventoryRoot opens scope's root keys: in a vault if one is set, else in a
-// file, whose folder must exist.
-func (s *Settings) InventoryRoot() (inventory.Root, error) {
-	if v := s.Keys.InventoryVault; v != (Vault{}) {
-		root, err := inventory.OpenVaultRoot(inventory.Vault{Address: v.Address, TokenFile: v.TokenFile, Key: v.Key})
-		if err != nil {
-			return nil, fmt.Errorf("keys.inventory_vault: %w", err)
-		}
-		return root, nil
-	}
-	return inventory.OpenFileRoot(s.key(s.Keys.Inventory, "inventory.key"))
-}
-
 // SendGrid holds an account.
 type SendGrid struct {
 	// Name tells accounts apart and is never changed; only spares need one. Their
@@ -154,8 +142,8 @@ func (l Limit) key() (string, error) {
 	return "", errors.New("say of what: either provider (with or without sender), account, or domain")
 }
 
-// rates returns the limits as notice takes them.
-func (s *Settings) rates() (map[string]float64, error) {
+// Rates returns the limits as notice takes them.
+func (s *Settings) Rates() (map[string]float64, error) {
 	all := map[string]float64{}
 	for i, l := range s.Limits {
 		key, err := l.key()
@@ -204,6 +192,8 @@ type Twilio struct {
 	AccountSID    string `koanf:"account_sid"`
 	AuthToken     string `koanf:"auth_token"`
 	AuthTokenFile string `koanf:"auth_token_file"`
+	// Conns is the most connections (default 32).
+	Conns int `koanf:"conns"`
 }
 
 // Doubt is the policy for messages whose acceptance is unknown. Zero values
@@ -213,6 +203,8 @@ type Doubt struct {
 	// when the policy decides (default 30 m), counted from the request.
 	Quiet time.Duration `koanf:"quiet"`
 	After time.Duration `koanf:"after"`
+	// Freeze is how long receipts that do not arrive may hold the policy up (default 6 h).
+	Freeze time.Duration `koanf:"freeze"`
 	// Policy is what becomes of a doubt that no evidence settles, where the
 	// organisation says nothing: "resend" (the default), "hold" or "cancel".
 	Policy string `koanf:"policy"`
@@ -233,6 +225,15 @@ type Telemetry struct {
 	// LogFormat is "text" or "json"; LogLevel is "debug", "info", "warn" or "error".
 	LogFormat string `koanf:"log_format"`
 	LogLevel  string `koanf:"log_level"`
+}
+
+// foreign are variables with our prefix that are not settings.
+var foreign = []string{"TOCSIN_SERVER", "TOCSIN_TOKEN", "TOCSIN_TOKEN_FILE", "TOCSIN_TEST_POSTGRES", "TOCSIN_TEST_MYSQL", "TOCSIN_KEYRING"}
+
+// Load returns the defaults, overruled by a file, if one is named, and by the
+// environment.
+func Load(file string) (Settings, error) {
+	return config.Load(Defaults(), config.Source{File: file, Env: os.Environ(), Foreign: foreign})
 }
 
 // Defaults are the settings of an installation that sets nothing.
@@ -266,7 +267,7 @@ func (s *Settings) Validate() error {
 	if a := s.Doubt.Ahead; a != 0 && (a < leastAhead || a > sendgrid.MaxAhead) {
 		return fmt.Errorf("doubt.ahead: %v is not between %v and %v", a, leastAhead, sendgrid.MaxAhead)
 	}
-	_, err := s.rates()
+	_, err := s.Rates()
 	return err
 }
 
@@ -278,8 +279,9 @@ func (s *Settings) database(service string) string {
 	return "sqlite:" + filepath.Join(s.DataDir, service+".db")
 }
 
-// key returns the path of a key file.
-func (s *Settings) key(set, name string) string {
+// Key returns the path of a key file: as set, or of that name among the
+// generated ones.
+func (s *Settings) Key(set, name string) string {
 	if set != "" {
 		return set
 	}

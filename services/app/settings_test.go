@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"tocsin.dev/pkg/config"
+	"tocsin.dev/pkg/event"
 )
 
 func load(t *testing.T, text string) (Settings, error) {
@@ -29,7 +32,7 @@ sendgrid: {api_key: SG.first, ip_pool: notices}
 spare_sendgrid:
   - {name: europe, host: https://api.eu.sendgrid.com, api_key_file: `+key+`, event_key: EK, ip_pool: reserve}
 spare_twilio:
-  - {name: spare-sms, account_sid: AC1, auth_token: t, sender: MG1}
+  - {name: spare-sms, account_sid: AC1, auth_token: t, sender: MG1, conns: 200}
 limits:
   - {provider: twilio, per_second: 90}
   - {provider: twilio, sender: "+447700900000", per_second: 1}
@@ -39,13 +42,13 @@ limits:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.SpareSendGrid[0].account(); got.Key != "SG.second" || got.Name != "europe" || got.IPPool != "reserve" || got.WebhookKeys[0] != "EK" {
+	if got := s.SpareSendGrid[0]; got.APIKey != "SG.second" || got.Name != "europe" || got.IPPool != "reserve" || got.EventKey != "EK" {
 		t.Errorf("the spare account is %+v", got)
 	}
-	if got := s.SpareTwilio[0].account(); got.Sender != "MG1" || s.SendGrid.account().IPPool != "notices" {
+	if got := s.SpareTwilio[0]; got.Sender != "MG1" || got.Conns != 200 || s.SendGrid.IPPool != "notices" {
 		t.Errorf("the spare account is %+v", got)
 	}
-	rates, err := s.rates()
+	rates, err := s.Rates()
 	want := map[string]float64{"twilio": 90, "twilio/+447700900000": 1, "account/europe": 500, "domain/gmail.com": 50}
 	if err != nil || !maps.Equal(rates, want) {
 		t.Errorf("limits are %v, %v; want %v", rates, err, want)
@@ -65,16 +68,23 @@ func TestALimitSaysOfWhatItIs(t *testing.T) {
 	}
 }
 
-// With the look-alikes nothing real is reachable, by no account.
-func TestTheSandboxLeavesNoRealAccount(t *testing.T) {
-	a := &app{Settings: Settings{
-		SendGrid: SendGrid{APIKey: "SG.real"}, SpareSendGrid: []SendGrid{{Name: "x", APIKey: "SG.real"}},
-		SpareTwilio: []Twilio{{Name: "y", AuthToken: "real"}}, SMTP: SMTP{Host: "mail.example"},
-	}}
-	if err := a.sandboxAccount(); err != nil {
-		t.Fatal(err)
+// Who asked for a sandbox and has none must not reach a real person instead.
+func TestAProgramWithoutLookAlikesRefusesASandbox(t *testing.T) {
+	s := Defaults()
+	s.DataDir, s.Listen, s.SandboxListen, s.Organisations = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0", "../samples/organisations"
+	s.Services = []string{event.Notice}
+	started := false
+	notice := func(context.Context, *Base) (Runner, error) { started = true; return nil, errors.New("started") }
+	err := Run(t.Context(), s, Options{Services: map[string]Builder{event.Notice: notice}})
+	if err == nil || !strings.Contains(err.Error(), "sandbox_listen") || started {
+		t.Errorf("error %v, started %t; want a refusal that names sandbox_listen", err, started)
 	}
-	if len(a.SpareSendGrid)+len(a.SpareTwilio) > 0 || a.SMTP.Host != "" || a.SendGrid.APIKey == "SG.real" {
-		t.Errorf("a real account is left: %+v", a.Settings)
+}
+
+func TestAProgramNamesTheServiceThatItDoesNotHave(t *testing.T) {
+	s := Defaults()
+	s.DataDir, s.Listen, s.Organisations, s.Services = t.TempDir(), "127.0.0.1:0", "../samples/organisations", []string{event.Desk}
+	if err := Run(t.Context(), s, Options{}); err == nil || !strings.Contains(err.Error(), `"desk"`) {
+		t.Errorf("error %v, want one that names desk", err)
 	}
 }

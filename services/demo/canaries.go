@@ -5,14 +5,14 @@ import (
 	"fmt"
 
 	"tocsin.dev/pkg/category"
-	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/scope/inventory"
 )
 
 // PopulateCanaries imports made-up people whose names, addresses and numbers
 // occur nowhere else, and returns these texts, so that a test can look for
 // them where they must not be.
-func (in *Installation) PopulateCanaries(ctx context.Context, r *app.Running, org string, people int) ([]string, error) {
+func (in *Installation) PopulateCanaries(ctx context.Context, r *suite.Running, org string, people int) ([]string, error) {
 	d, err := r.Scope.Inventory().Deliver(ctx, org, "canaries")
 	if err != nil {
 		return nil, err

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 
-	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/scope/inventory/synthetic"
 )
 
 // Populate imports synthetic people into an organisation; the same seed gives
 // the same people. What was found wrong with them is written to out.
-func (in *Installation) Populate(ctx context.Context, r *app.Running, org string, people int, seed uint64, out io.Writer) error {
+func (in *Installation) Populate(ctx context.Context, r *suite.Running, org string, people int, seed uint64, out io.Writer) error {
 	set := synthetic.New(org, people, seed)
 	d, err := r.Scope.Inventory().Deliver(ctx, org, "synthetic people")
 	if err != nil {

@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 )
 
 // Run runs the installation until ctx ends. Once it is ready the installation
 // knows its addresses, and o.Ready is called.
-func (in *Installation) Run(ctx context.Context, s app.Settings, o app.Options) error {
+func (in *Installation) Run(ctx context.Context, s app.Settings, o suite.Options) error {
 	ready := o.Ready
-	o.Ready = func(r *app.Running) {
+	o.Ready = func(r *suite.Running) {
 		in.URL, in.SandboxURL = r.URL, r.SandboxURL
 		if ready != nil {
 			ready(r)
@@ -19,5 +20,5 @@ func (in *Installation) Run(ctx context.Context, s app.Settings, o app.Options) 
 	if o.Now == nil {
 		o.Now = in.Now
 	}
-	return app.Run(ctx, s, o)
+	return suite.Run(ctx, s, o)
 }

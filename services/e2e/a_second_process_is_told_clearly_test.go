@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 )
 
 // A second process on the same folder or port ends at once and says why.
@@ -13,13 +13,13 @@ func TestASecondProcessIsToldClearly(t *testing.T) {
 	w := begin(t, 0)
 	folder := w.settings
 	folder.Listen = "127.0.0.1:0"
-	err := app.Run(w.ctx, folder, app.Options{})
+	err := suite.Run(w.ctx, folder, suite.Options{})
 	if err == nil || !strings.Contains(err.Error(), w.Dir) || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a second process on the folder: %v", err)
 	}
 	port := w.settings
 	port.DataDir, port.Listen = t.TempDir(), strings.TrimPrefix(w.URL, "http://")
-	err = app.Run(context.WithoutCancel(w.ctx), port, app.Options{})
+	err = suite.Run(context.WithoutCancel(w.ctx), port, suite.Options{})
 	if err == nil || !strings.Contains(err.Error(), "port") {
 		t.Errorf("a second process on the port: %v", err)
 	}

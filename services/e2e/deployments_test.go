@@ -23,6 +23,7 @@ import (
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/telemetry"
 	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/desk"
 )
 
@@ -176,7 +177,7 @@ func TestEverySampleOfSettingsLoads(t *testing.T) {
 	if err != nil || len(orgs.All()) == 0 {
 		t.Errorf("organisations: %v", err)
 	}
-	sources, err := app.LoadSources(settingsOf(t, p, "intake").Sources)
+	sources, err := suite.LoadSources(settingsOf(t, p, "intake").Sources)
 	if err != nil || len(sources) == 0 {
 		t.Errorf("sources: %v", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/demo"
 	"tocsin.dev/services/desk"
 )
@@ -30,9 +31,9 @@ type world struct {
 	*demo.Installation
 	t        *testing.T
 	ctx      context.Context
-	running  *app.Running
+	running  *suite.Running
 	settings app.Settings
-	options  app.Options
+	options  suite.Options
 	stop     func()
 }
 
@@ -63,9 +64,9 @@ func begin(t *testing.T, people int, change ...func(*world)) *world {
 func (w *world) start() {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.ctx))
-	ready, ended := make(chan *app.Running, 1), make(chan error, 1)
+	ready, ended := make(chan *suite.Running, 1), make(chan error, 1)
 	o := w.options
-	o.Ready = func(r *app.Running) { ready <- r }
+	o.Ready = func(r *suite.Running) { ready <- r }
 	go func() { ended <- w.Run(ctx, w.settings, o) }()
 	stopped := false
 	w.stop = func() {

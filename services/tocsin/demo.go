@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/demo"
 )
 
@@ -43,8 +43,8 @@ func (c *demoCmd) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	ready := make(chan *app.Running, 1)
-	go func() { ended <- in.Run(ctx, s, app.Options{Ready: func(r *app.Running) { ready <- r }}) }()
+	ready := make(chan *suite.Running, 1)
+	go func() { ended <- in.Run(ctx, s, suite.Options{Ready: func(r *suite.Running) { ready <- r }}) }()
 	select {
 	case err := <-ended:
 		return err
@@ -58,7 +58,7 @@ func (c *demoCmd) Run(ctx context.Context) (err error) {
 }
 
 // play fills the installation and either plays the case or says where to look.
-func (c *demoCmd) play(ctx context.Context, in *demo.Installation, r *app.Running) error {
+func (c *demoCmd) play(ctx context.Context, in *demo.Installation, r *suite.Running) error {
 	out := io.Writer(os.Stdout)
 	if c.JSON {
 		out = os.Stderr

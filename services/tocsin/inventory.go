@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/scope/inventory"
 	"tocsin.dev/services/scope/inventory/synthetic"
 )
@@ -56,7 +57,7 @@ func (p *place) store(ctx context.Context) (s *inventory.Store, done func() erro
 	if err := os.MkdirAll(filepath.Join(settings.DataDir, "keys"), 0o700); err != nil {
 		return nil, nil, err
 	}
-	root, err := settings.InventoryRoot()
+	root, err := suite.InventoryRoot(&settings)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 
 	"tocsin.dev/pkg/process"
+	"tocsin.dev/services/app"
 )
 
 // commands is the whole command line.
@@ -74,15 +74,6 @@ type versionCmd struct{}
 
 // Run prints the module version or the revision it was built from.
 func (versionCmd) Run() error {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				version += " " + s.Value
-			}
-		}
-	}
-	fmt.Println("tocsin", version)
+	fmt.Println("tocsin", app.Version())
 	return nil
 }

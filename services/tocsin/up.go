@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 
-	"tocsin.dev/pkg/config"
 	"tocsin.dev/services/app"
+	"tocsin.dev/services/app/suite"
 	"tocsin.dev/services/desk"
 )
 
@@ -20,12 +20,7 @@ type configured struct {
 }
 
 // settings returns the defaults, overruled by the file and the environment.
-func (c configured) settings() (app.Settings, error) {
-	return config.Load(app.Defaults(), config.Source{File: c.Config, Env: os.Environ(), Foreign: clientVariables})
-}
-
-// clientVariables are variables with our prefix that are not settings.
-var clientVariables = []string{"TOCSIN_SERVER", "TOCSIN_TOKEN", "TOCSIN_TOKEN_FILE", "TOCSIN_TEST_POSTGRES", "TOCSIN_TEST_MYSQL", "TOCSIN_KEYRING"}
+func (c configured) settings() (app.Settings, error) { return app.Load(c.Config) }
 
 type upCmd struct {
 	configured
@@ -45,7 +40,7 @@ func (c *upCmd) Run(ctx context.Context) error {
 	if c.Listen != "" {
 		s.Listen = c.Listen
 	}
-	return app.Run(ctx, s, app.Options{Ready: func(r *app.Running) {
+	return suite.Run(ctx, s, suite.Options{Ready: func(r *suite.Running) {
 		fmt.Println("Tocsin is ready at", r.URL)
 	}})
 }
@@ -62,7 +57,7 @@ func (c *runCmd) Run(ctx context.Context) error {
 		return err
 	}
 	s.Services = []string{c.Service}
-	return app.Run(ctx, s, app.Options{})
+	return suite.Run(ctx, s, suite.Options{})
 }
 
 type setupCmd struct{ configured }
@@ -106,7 +101,7 @@ func (c *sandboxCmd) Run(ctx context.Context) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return app.RunSandbox(ctx, s, log, func(url, key string) {
+	return suite.RunSandbox(ctx, s, log, func(url, key string) {
 		_ = printJSON(map[string]string{"url": url, "sendgrid_event_key": key})
 	})
 }

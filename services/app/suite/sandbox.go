@@ -1,4 +1,4 @@
-package app
+package suite
 
 import (
 	"context"
@@ -20,45 +20,49 @@ import (
 	"tocsin.dev/pkg/process"
 	"tocsin.dev/pkg/seal"
 	"tocsin.dev/pkg/web"
+	"tocsin.dev/services/app"
 	"tocsin.dev/services/sandbox"
 )
 
 // addSandbox runs the look-alike providers in this process.
-func (a *app) addSandbox() {
-	if a.sandboxes == nil {
-		return
+func (w *suite) addSandbox(ctx context.Context, a *app.App) (err error) {
+	set := &a.Settings
+	if w.sandboxes, err = web.Listen(ctx, set.SandboxListen); err != nil {
+		return err
 	}
-	a.parts.Add(process.Part{
+	w.running.SandboxURL = "http://" + w.sandboxes.Addr().String()
+	a.Add(process.Part{
 		Name: "sandbox",
 		Start: func(context.Context) (err error) {
-			if err = a.sandboxAccount(); err != nil {
+			if err = drawAccount(set); err != nil {
 				return err
 			}
-			a.running.Sandbox, err = newSandbox(a.Settings, a.running.URL, canariesOf(a.orgs), a.now, a.log)
+			w.running.Sandbox, err = newSandbox(*set, a.URL, canariesOf(a.Orgs), a.Now, a.Log)
 			if err != nil {
 				return err
 			}
-			a.SendGrid.Host, a.SendGrid.EventKey, a.Twilio.Host = a.running.SandboxURL, a.running.Sandbox.PublicKey(), a.running.SandboxURL
+			set.SendGrid.Host, set.SendGrid.EventKey, set.Twilio.Host = w.running.SandboxURL, w.running.Sandbox.PublicKey(), w.running.SandboxURL
 			return nil
 		},
-		Run: func(ctx context.Context) error { return a.running.Sandbox.Run(ctx) },
+		Run: func(ctx context.Context) error { return w.running.Sandbox.Run(ctx) },
 	})
-	a.parts.Add(process.Part{Name: "sandbox http", Run: func(ctx context.Context) error {
-		return web.Serve(ctx, a.sandboxes, a.running.Sandbox.Handler(), a.log)
+	a.Add(process.Part{Name: "sandbox http", Run: func(ctx context.Context) error {
+		return web.Serve(ctx, w.sandboxes, w.running.Sandbox.Handler(), a.Log)
 	}})
+	return nil
 }
 
-// sandboxAccount draws an account for this run. Whatever account the operator
+// drawAccount draws an account for this run. Whatever account the operator
 // configured is not used: with a sandbox, nothing real is reachable.
-func (a *app) sandboxAccount() error {
+func drawAccount(s *app.Settings) error {
 	secrets := make([]byte, 48)
 	if _, err := rand.Read(secrets); err != nil {
 		return fmt.Errorf("draw sandbox accounts: %w", err)
 	}
-	a.SendGrid.APIKey = "SG." + hex.EncodeToString(secrets[:16])
-	a.Twilio.AccountSID = "AC" + hex.EncodeToString(secrets[16:32])
-	a.Twilio.AuthToken = hex.EncodeToString(secrets[32:])
-	a.SMTP, a.SpareSendGrid, a.SpareTwilio = SMTP{}, nil, nil
+	s.SendGrid.APIKey = "SG." + hex.EncodeToString(secrets[:16])
+	s.Twilio.AccountSID = "AC" + hex.EncodeToString(secrets[16:32])
+	s.Twilio.AuthToken = hex.EncodeToString(secrets[32:])
+	s.SMTP, s.SpareSendGrid, s.SpareTwilio = app.SMTP{}, nil, nil
 	return nil
 }
 
@@ -72,7 +76,7 @@ func canariesOf(orgs *organisation.Registry) (all []string) {
 	return all
 }
 
-func newSandbox(s Settings, publicURL string, canaries []string, now func() time.Time, log *slog.Logger) (*sandbox.Service, error) {
+func newSandbox(s app.Settings, publicURL string, canaries []string, now func() time.Time, log *slog.Logger) (*sandbox.Service, error) {
 	key, err := sandboxKey(filepath.Join(s.DataDir, "keys", "sandbox.key"))
 	if err != nil {
 		return nil, err
@@ -117,7 +121,7 @@ func newSandboxKey(path string) (*ecdsa.PrivateKey, error) {
 // settings, until ctx ends. It knows the canaries of the organisations there are
 // in the folder, which count as nobody. Ready gets its address and the public key of its
 // event webhook.
-func RunSandbox(ctx context.Context, s Settings, log *slog.Logger, ready func(url, publicKey string)) error {
+func RunSandbox(ctx context.Context, s app.Settings, log *slog.Logger, ready func(url, publicKey string)) error {
 	ln, err := web.Listen(ctx, s.SandboxListen)
 	if err != nil {
 		return err
