@@ -2,6 +2,9 @@ package bus
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -101,11 +104,26 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, replicas int) error {
 			return err
 		}
 	}
-	objects := jetstream.ObjectStoreConfig{
+	objects := objects(replicas)
+	return ensure(ctx, "OBJ_"+objects.Bucket, func(ctx context.Context) error { _, err := js.CreateOrUpdateObjectStore(ctx, objects); return err })
+}
+
+// StreamsDigest names what EnsureStreams makes: it changes when the streams,
+// buckets or object stores of the bus do.
+func StreamsDigest(replicas int) string {
+	all, err := json.Marshal([]any{Streams(replicas), buckets(replicas), objects(replicas)})
+	if err != nil {
+		panic(err) // plain structs
+	}
+	sum := sha256.Sum256(all)
+	return hex.EncodeToString(sum[:])
+}
+
+func objects(replicas int) jetstream.ObjectStoreConfig {
+	return jetstream.ObjectStoreConfig{
 		Bucket: event.ObjectsRaw, Description: "raw alert bodies exactly as received",
 		Storage: jetstream.FileStorage, Replicas: replicas,
 	}
-	return ensure(ctx, "OBJ_"+objects.Bucket, func(ctx context.Context) error { _, err := js.CreateOrUpdateObjectStore(ctx, objects); return err })
 }
 
 func buckets(replicas int) []jetstream.KeyValueConfig {

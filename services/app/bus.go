@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -31,15 +32,29 @@ func (a *App) addNATS() {
 			if err != nil {
 				return err
 			}
-			admin, err := a.NATS.Connect(natsd.Admin)
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
-			return bus.EnsureStreams(ctx, admin, 1)
+			return a.makeStreams(ctx)
 		},
 		Stop: func(context.Context) error { a.NATS.Close(); return nil },
 	})
+}
+
+// makeStreams makes the streams of the embedded server, unless an earlier start
+// has made the same: nobody else changes them, and a dozen updates that change
+// nothing would be half of what a start costs.
+func (a *App) makeStreams(ctx context.Context) error {
+	made, want := filepath.Join(a.Settings.DataDir, "nats", "streams"), bus.StreamsDigest(1)
+	if have, err := os.ReadFile(made); err == nil && string(have) == want {
+		return nil
+	}
+	admin, err := a.NATS.Connect(natsd.Admin)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := bus.EnsureStreams(ctx, admin, 1); err != nil {
+		return err
+	}
+	return os.WriteFile(made, []byte(want), 0o600)
 }
 
 // connect opens a service's own connection, as its own user.
