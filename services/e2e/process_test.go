@@ -23,29 +23,39 @@ import (
 	"tocsin.dev/services/sandbox"
 )
 
-// binary builds the tocsin command once for all tests that run it as a process.
-var binary = sync.OnceValues(func() (string, error) {
+// programs builds tocsin and tocsin-notice once for all tests that run them as
+// processes, and returns their folder.
+var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "tocsin-e2e-")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "tocsin")
-	out, err := exec.Command("go", "build", "-o", path, "tocsin.dev/services/tocsin").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir, "tocsin.dev/services/tocsin", "tocsin.dev/services/tocsin-notice").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build tocsin: %w\n%s", err, out)
+		return "", fmt.Errorf("build tocsin and tocsin-notice: %w\n%s", err, out)
 	}
-	return path, nil
+	return dir, nil
 })
+
+// program returns the path of a program of ours.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil && path != "" {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if dir, err := programs(); err == nil {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-// proc is one tocsin process.
+// proc is one process of ours.
 type proc struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -55,11 +65,13 @@ type proc struct {
 // spawn starts tocsin with arguments and settings as environment variables.
 func spawn(t *testing.T, env map[string]string, args ...string) *proc {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proc{t: t, cmd: exec.Command(path, args...), log: &output{}}
+	return spawnProgram(t, "tocsin", env, args...)
+}
+
+// spawnProgram is spawn for either program.
+func spawnProgram(t *testing.T, name string, env map[string]string, args ...string) *proc {
+	t.Helper()
+	p := &proc{t: t, cmd: exec.Command(program(t, name), args...), log: &output{}}
 	p.cmd.Env = append(os.Environ(), "GOMEMLIMIT=512MiB")
 	for k, v := range env {
 		p.cmd.Env = append(p.cmd.Env, k+"="+v)
@@ -71,7 +83,7 @@ func spawn(t *testing.T, env map[string]string, args ...string) *proc {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("tocsin %s:\n%.4000s", strings.Join(args, " "), p.log)
+			t.Logf("%s %s:\n%.4000s", name, strings.Join(args, " "), p.log)
 		}
 	})
 	return p

@@ -317,11 +317,13 @@ func (in *insider) place(o *event.DispatchOrdered) string {
 // tocsin runs the program and returns its output and exit code.
 func tocsin(t *testing.T, args ...string) ([]byte, int) {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, args...)
+	return ask(t, "tocsin", args...)
+}
+
+// ask is tocsin for either program.
+func ask(t *testing.T, name string, args ...string) ([]byte, int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program(t, name), args...)
 	out, err := cmd.Output()
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {
