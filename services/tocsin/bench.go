@@ -23,8 +23,7 @@ type benchCmd struct {
 	Scope   benchScopeCmd   `cmd:"" help:"Import, preview, seal, compare, stream and erase generated people, beside a plain SQL reference."`
 	Startup benchStartupCmd `cmd:"" help:"Time from start to ready, and idle memory, of the whole program on embedded stores."`
 
-	Fanout     benchFanoutCmd     `cmd:"" help:"A whole fan-out against the sandbox, with notice and NATS killed at random moments."`
-	FanoutHost benchFanoutHostCmd `cmd:"" hidden:"" name:"fanout-host" help:"The process that bench fanout kills."`
+	Fanout benchFanoutCmd `cmd:"" help:"A whole fan-out against the sandbox, with notice and NATS killed at random moments."`
 }
 
 type benchStartupCmd struct {

@@ -1,34 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/pprof"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"tocsin.dev/pkg/bus"
 	"tocsin.dev/pkg/event"
-	"tocsin.dev/pkg/journal"
 	"tocsin.dev/pkg/natsd"
-	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/seal"
-	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/pkg/web"
-	"tocsin.dev/services/notice"
 	"tocsin.dev/services/sandbox"
 )
 
@@ -88,16 +76,6 @@ const (
 	fanoutConns = 200
 )
 
-// fanoutWorld is what the host process reads from its file.
-type fanoutWorld struct {
-	Dir, NATSListen, HTTPListen, SandboxURL, EventKey string
-	Passwords                                         map[string]string
-	SendGridKey, AccountSID, AuthToken                string
-	Rate                                              float64
-}
-
-func (w *fanoutWorld) file() string { return filepath.Join(w.Dir, "world.json") }
-
 // Run plays the fan-out and prints the result.
 func (c *benchFanoutCmd) Run(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "tocsin-fanout-")
@@ -107,7 +85,7 @@ func (c *benchFanoutCmd) Run(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f := &fanout{benchFanoutCmd: c, world: fanoutWorld{Dir: dir, Rate: c.Rate}}
+	f := &fanout{benchFanoutCmd: c, dir: dir}
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer cancel()
@@ -131,29 +109,27 @@ func (c *benchFanoutCmd) Run(ctx context.Context) error {
 
 type fanout struct {
 	*benchFanoutCmd
-	world   fanoutWorld
-	box     *sandbox.Service
-	signer  *seal.Signer
-	cpu     time.Duration
-	starts  time.Duration // CPU time of all starts
-	peakKB  int64
-	process *exec.Cmd
-	out     *bufio.Reader
+	dir    string
+	box    *sandbox.Service
+	boxURL string
+	signer *seal.Signer
+	host   fanoutHost
 }
 
 func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error) {
-	w := &f.world
-	if w.NATSListen, err = web.FreeAddress(); err != nil {
+	if f.host.program, err = findHost(ctx, f.dir); err != nil {
 		return err
 	}
-	if w.HTTPListen, err = web.FreeAddress(); err != nil {
+	if f.host.nats, err = web.FreeAddress(); err != nil {
 		return err
 	}
-	w.Passwords = map[string]string{}
+	if f.host.http, err = web.FreeAddress(); err != nil {
+		return err
+	}
+	f.host.passwords = map[string]string{}
 	for _, u := range natsd.Users() {
-		w.Passwords[u] = fmt.Sprintf("bench-%s-%x", u, rand.Uint64())
+		f.host.passwords[u] = fmt.Sprintf("bench-%s-%x", u, rand.Uint64())
 	}
-	w.SendGridKey, w.AccountSID, w.AuthToken = "SG.bench", "AC00000000000000000000000000000001", "0123456789abcdef0123456789abcdef"
 	if f.signer, err = seal.Generate(); err != nil {
 		return err
 	}
@@ -161,20 +137,13 @@ func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error)
 	if err != nil {
 		return err
 	}
-	if err := ring.Save(filepath.Join(w.Dir, "keyring.yaml")); err != nil {
+	if err := ring.Save(f.keyring()); err != nil {
 		return err
 	}
 	if err := f.startSandbox(ctx, parts); err != nil {
 		return err
 	}
-	data, err := json.Marshal(w) //nolint:gosec // G117: the made-up account of a look-alike
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(w.Dir, "orgs"), 0o700); err != nil {
-		return err
-	}
-	return errors.Join(os.WriteFile(w.file(), data, 0o600), os.WriteFile(filepath.Join(w.Dir, "orgs", "bench.yaml"), []byte(f.organisation()), 0o600))
+	return f.writeSettings()
 }
 
 func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error {
@@ -183,8 +152,8 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 		return err
 	}
 	f.box, err = sandbox.New(sandbox.Config{
-		Now: time.Now, SendGridKey: f.world.SendGridKey, TwilioAccountSID: f.world.AccountSID, TwilioAuthToken: f.world.AuthToken,
-		EventWebhookURL: "http://" + f.world.HTTPListen + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100, Canaries: []string{fanoutCanaryMail, fanoutCanaryPhone},
+		Now: time.Now, SendGridKey: fanoutKey, TwilioAccountSID: fanoutSID, TwilioAuthToken: fanoutToken,
+		EventWebhookURL: "http://" + f.host.http + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100, Canaries: []string{fanoutCanaryMail, fanoutCanaryPhone},
 		RetryBase: 100 * time.Millisecond, RetryMax: time.Second, CallbackWorkers: fanoutConns,
 		HTTPClient: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConns: fanoutConns + 8, MaxIdleConnsPerHost: fanoutConns + 8}},
 	})
@@ -195,7 +164,7 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 	if err != nil {
 		return err
 	}
-	f.world.SandboxURL, f.world.EventKey = "http://"+ln.Addr().String(), f.box.PublicKey()
+	f.boxURL = "http://" + ln.Addr().String()
 	srv := &http.Server{Handler: f.box.Handler(), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	parts.Go(func() { _ = srv.Serve(ln) })
 	parts.Go(func() { _ = f.box.Run(ctx) })
@@ -203,52 +172,11 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 	return nil
 }
 
-// start starts the host process and waits until it serves.
-func (f *fanout) start(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	args := []string{"bench", "fanout-host", f.world.file()}
-	if f.Profile != "" {
-		args = append(args, "--profile", f.Profile)
-	}
-	f.process = exec.CommandContext(ctx, self, args...) //nolint:gosec // G204: the program starts itself
-	// As deployments/ run notice, unless the caller says otherwise.
-	f.process.Env = append([]string{"GOGC=800", "GOMEMLIMIT=240MiB"}, os.Environ()...)
-	f.process.Stderr = os.Stderr
-	out, err := f.process.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := f.process.Start(); err != nil {
-		return err
-	}
-	f.out = bufio.NewReader(out)
-	line, err := f.out.ReadString('\n')
-	var used time.Duration
-	if _, bad := fmt.Sscanf(line, "ready %d\n", &used); err != nil || bad != nil {
-		return fmt.Errorf("the host process did not start: %q, %w", line, errors.Join(err, bad))
-	}
-	f.starts += used
-	return nil
-}
-
-// end ends the host process and adds up what it used.
-func (f *fanout) end(how os.Signal) {
-	_ = f.process.Process.Signal(how)
-	_ = f.process.Wait() // killed: its status is no news
-	if u, ok := f.process.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		f.cpu += f.process.ProcessState.UserTime() + f.process.ProcessState.SystemTime()
-		f.peakKB = max(f.peakKB, u.Maxrss)
-	}
-}
-
 func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResult, err error) {
-	if err := f.start(ctx); err != nil {
+	if err := f.host.start(ctx); err != nil {
 		return r, err
 	}
-	desk, err := f.connect(event.Desk)
+	desk, err := f.host.connect(event.Desk)
 	if err != nil {
 		return r, err
 	}
@@ -273,9 +201,9 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 		case <-ctx.Done():
 			return r, ctx.Err()
 		}
-		f.end(syscall.SIGKILL)
+		f.host.end(syscall.SIGKILL)
 		killed++
-		if err := f.start(ctx); err != nil {
+		if err := f.host.start(ctx); err != nil {
 			return r, err
 		}
 	}
@@ -292,11 +220,11 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 		told[i].Error = (told[i].Seconds - r.Seconds) / r.Seconds
 	}
 	r.Forecasts = told
-	f.end(os.Interrupt)
+	f.host.end(os.Interrupt)
 	r.PerSecond = float64(r.People) / r.Seconds
-	r.CPUSeconds, r.StartSeconds = f.cpu.Seconds(), f.starts.Seconds()
-	r.CPU = float64(f.cpu.Microseconds()) / float64(r.People)
-	r.PeakMB = float64(f.peakKB) * 1024 / 1e6
+	r.CPUSeconds, r.StartSeconds = f.host.cpu.Seconds(), f.host.starts.Seconds()
+	r.CPU = float64(f.host.cpu.Microseconds()) / float64(r.People)
+	r.PeakMB = float64(f.host.peakKB) * 1024 / 1e6
 	return r, nil
 }
 
@@ -351,131 +279,4 @@ func (f *fanout) judge(p event.OrderProgress) fanoutResult {
 		People: f.People, ToldOnce: sum.ToldOnce, ToldTwice: sum.ToldTwice, NeverTold: f.People - sum.ToldOnce - sum.ToldTwice,
 		InDoubt: p.Tally.InDoubt, Unreachable: p.Tally.Unreachable, PossibleDuplicates: p.PossibleDuplicates, Tally: p.Tally,
 	}
-}
-
-// connect opens a connection that outlives the server's deaths.
-func (f *fanout) connect(user string) (*nats.Conn, error) {
-	options := append(natsd.ClientOptions(user, f.world.Passwords[user]), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
-	return nats.Connect("nats://"+f.world.NATSListen, options...)
-}
-
-// benchFanoutHostCmd is the process that is killed: notice and the NATS server.
-type benchFanoutHostCmd struct {
-	World   string `arg:"" help:"File written by bench fanout."`
-	Profile string `help:"File for a CPU profile."`
-}
-
-// Run serves until it is told to end, or killed.
-func (c *benchFanoutHostCmd) Run(ctx context.Context) error {
-	if c.Profile != "" {
-		out, err := os.Create(c.Profile)
-		if err != nil {
-			return err
-		}
-		if err := pprof.StartCPUProfile(out); err != nil {
-			return err
-		}
-		defer func() { pprof.StopCPUProfile(); _ = out.Close() }()
-	}
-	data, err := os.ReadFile(c.World)
-	if err != nil {
-		return err
-	}
-	var w fanoutWorld
-	if err := json.Unmarshal(data, &w); err != nil {
-		return err
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	dir := filepath.Join(w.Dir, "nats")
-	_, gone := os.Stat(dir)
-	fresh := gone != nil // else a killed process has made the streams
-	srv, err := natsd.Start(ctx, natsd.Config{Dir: dir, Listen: w.NATSListen, Users: w.Passwords, Log: log})
-	if err != nil {
-		return err
-	}
-	defer srv.Close()
-	if fresh {
-		if err := ensureStreams(ctx, srv); err != nil {
-			return err
-		}
-	}
-	nc, err := srv.Connect(event.Notice)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	return w.serve(ctx, nc, log)
-}
-
-func ensureStreams(ctx context.Context, srv *natsd.Server) error {
-	admin, err := srv.Connect(natsd.Admin)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	return bus.EnsureStreams(ctx, admin, 1)
-}
-
-// rates is the pace of both providers.
-func (w *fanoutWorld) rates() map[string]float64 {
-	if w.Rate <= 0 {
-		return nil
-	}
-	return map[string]float64{"sendgrid": w.Rate, "twilio": w.Rate}
-}
-
-func (w *fanoutWorld) serve(ctx context.Context, nc *nats.Conn, log *slog.Logger) error {
-	b, err := bus.New(nc, bus.Config{Service: event.Notice, Log: log})
-	if err != nil {
-		return err
-	}
-	j, err := journal.New(nc, journal.Config{Log: log})
-	if err != nil {
-		return err
-	}
-	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(w.Dir, "notice.db"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	orgs, err := organisation.Load(os.DirFS(filepath.Join(w.Dir, "orgs")))
-	if err != nil {
-		return err
-	}
-	s, err := notice.New(notice.Config{
-		NATS: nc, Bus: b, Journal: j, DB: db, Organisations: orgs, Now: time.Now, Log: log, Replica: "bench",
-		Keyring: filepath.Join(w.Dir, "keyring.yaml"), Key: []byte("0123456789abcdef0123456789abcdef"), PublicURL: "http://" + w.HTTPListen,
-		SendGrid: &notice.SendGrid{Key: w.SendGridKey, Host: w.SandboxURL, WebhookKeys: []string{w.EventKey}, Timeout: 5 * time.Second},
-		Twilio:   &notice.Twilio{AccountSID: w.AccountSID, AuthToken: w.AuthToken, Host: w.SandboxURL, Conns: fanoutConns, Timeout: 5 * time.Second},
-		Rates:    w.rates(),
-		Doubt:    notice.Doubt{Quiet: time.Second, After: 4 * time.Second, Freeze: 4 * time.Second, Budget: 1},
-	})
-	if err != nil {
-		return err
-	}
-	ln, err := web.Listen(ctx, w.HTTPListen)
-	if err != nil {
-		return err
-	}
-	var all sync.WaitGroup
-	defer all.Wait()
-	all.Go(func() {
-		if err := web.Serve(ctx, ln, s.Handler(), log); err != nil {
-			log.Error("receipts are not served", "error", err)
-		}
-	})
-	all.Go(func() {
-		if err := b.Run(ctx); err != nil {
-			log.Error("the bus ended", "error", err)
-		}
-	})
-	all.Go(func() {
-		<-b.Ready()
-		var used syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-			log.Error("the use of the processor is unknown", "error", err)
-		}
-		fmt.Println("ready", used.Utime.Nano()+used.Stime.Nano())
-	})
-	return s.Run(ctx)
 }

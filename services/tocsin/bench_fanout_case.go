@@ -79,7 +79,7 @@ func fanoutContact(place int64, exposed category.Set) person.Contact {
 
 // startScope answers contact questions as scope does.
 func (f *fanout) startScope(ctx context.Context, parts *sync.WaitGroup) error {
-	nc, err := f.connect(event.Scope)
+	nc, err := f.host.connect(event.Scope)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (f *fanout) order(ctx context.Context, desk *nats.Conn) error {
 	if err := f.say(ctx, j, event.Person("writer", "legal"), text); err != nil {
 		return err
 	}
-	scope, err := f.connect(event.Scope)
+	scope, err := f.host.connect(event.Scope)
 	if err != nil {
 		return err
 	}
