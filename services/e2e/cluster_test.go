@@ -24,6 +24,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/sqldb"
 	"tocsin.dev/services/demo"
 	"tocsin.dev/services/scope/inventory"
@@ -227,6 +228,9 @@ func (c *cluster) run(service string, change map[string]string, args ...string) 
 	}
 	for k, v := range change {
 		env[k] = v
+	}
+	if service == event.Notice { // a program of its own, as in its container
+		return spawnProgram(c.t, "tocsin-notice", env)
 	}
 	return spawn(c.t, env, args...)
 }

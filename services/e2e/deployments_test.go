@@ -134,7 +134,7 @@ func inContainer(p *types.Project, s types.ServiceConfig) []string {
 func ours(p *types.Project) map[string]types.ServiceConfig {
 	found := map[string]types.ServiceConfig{}
 	for name, s := range p.Services {
-		if s.Image == "tocsin:local" {
+		if s.Image == "tocsin:local" || s.Image == "tocsin-notice:local" {
 			found[name] = s
 		}
 	}
@@ -202,6 +202,22 @@ func TestTheSenderTrustsTheApprovalKeyThatTheDeskIsGiven(t *testing.T) {
 	}
 }
 
+// images reads the Dockerfile: the programs that are copied into each target.
+func images(t *testing.T, dir string) map[string]map[string]bool {
+	t.Helper()
+	found, target := map[string]map[string]bool{}, ""
+	copied := regexp.MustCompile(`^COPY .* /usr/local/bin/(\S+)$`)
+	for _, line := range strings.Split(string(read(t, dir, "Dockerfile")), "\n") {
+		if _, name, ok := strings.Cut(line, " AS "); ok && strings.HasPrefix(line, "FROM ") {
+			target, found[name] = name, map[string]bool{}
+		}
+		if m := copied.FindStringSubmatch(line); m != nil {
+			found[target][m[1]] = true
+		}
+	}
+	return found
+}
+
 func TestTheContainersAreThoseOfProduction(t *testing.T) {
 	dir := installed(t)
 	p := composed(t, dir, "compose.yaml")
@@ -227,12 +243,20 @@ func TestTheContainersAreThoseOfProduction(t *testing.T) {
 	if nodes != 3 {
 		t.Errorf("%d NATS nodes, want three", nodes)
 	}
+	only := images(t, dir)
 	for _, service := range event.Services() {
-		s, ok := p.Services[service]
-		if !ok || !slices.Equal(s.Command, []string{"run", service}) {
-			t.Errorf("%s does not run in a container of its own: %v", service, s.Command)
+		name, target, command := "tocsin", "tocsin", []string{"run", service}
+		if service == event.Notice {
+			name, target, command = "tocsin-notice", "notice", nil
 		}
-		if s.HealthCheck == nil || s.HealthCheck.Disable {
+		s, ok := p.Services[service]
+		if !ok || s.Build == nil || s.Build.Target != target || !slices.Equal(s.Command, command) {
+			t.Errorf("%s does not run in a container of its own: %v of %+v", service, s.Command, s.Build)
+		}
+		if !only[target][name] || len(only[target]) != 1 {
+			t.Errorf("the image of %s holds the programs %v, want %s alone", service, only[target], name)
+		}
+		if s.HealthCheck == nil || s.HealthCheck.Disable || !slices.Equal(s.HealthCheck.Test, []string{"CMD", "/usr/local/bin/" + name, "health"}) {
 			t.Errorf("%s: nobody looks at its health", service)
 		}
 	}

@@ -12,8 +12,10 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
+{{/* The image of a service: dict "root" $ "service" name. The sender has its own. */}}
 {{- define "tocsin.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $image := .root.Values.image -}}
+{{ if eq .service "notice" }}{{ $image.noticeRepository }}{{ else }}{{ $image.repository }}{{ end }}:{{ $image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
 {{/* What every container may not do. */}}
