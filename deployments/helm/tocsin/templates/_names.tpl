@@ -64,8 +64,7 @@ seccompProfile: {type: RuntimeDefault}
 - {name: TOCSIN_KEYS_CALENDAR, value: /run/secrets/keys/calendar.key}
 {{- else if eq .service "notice" }}
 {{- /* What lives is small and the garbage plenty; see env/notice.env.sample. */}}
-- {name: GOGC, value: "800"}
-- {name: GOMEMLIMIT, value: 240MiB}
+- {name: GOGC, value: "300"}
 - {name: TOCSIN_USERS, value: /etc/tocsin/people/testers.yaml}
 - {name: TOCSIN_KEYS_KEYRING, value: /run/secrets/keys/keyring.yaml}
 - {name: TOCSIN_KEYS_LEDGER, value: /run/secrets/keys/ledger.key}
