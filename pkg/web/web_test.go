@@ -144,6 +144,17 @@ func TestAPanicIsContainedAndItsValueNotLogged(t *testing.T) {
 	}
 }
 
+func TestAPanicOfACallbackIsContainedToo(t *testing.T) {
+	var log strings.Builder
+	h := Contain(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("jane@example.org") }), slog.New(slog.NewTextHandler(&log, nil)))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil))
+	id := w.Header().Get("X-Request-Id")
+	if w.Code != http.StatusInternalServerError || id == "" || !strings.Contains(log.String(), id) || strings.Contains(log.String(), "jane") {
+		t.Errorf("answered %d to request %q, log: %s", w.Code, id, log.String())
+	}
+}
+
 func TestHalfAnAnswerIsNeverMadeToLookWhole(t *testing.T) {
 	srv := httptest.NewServer(Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")

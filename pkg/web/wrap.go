@@ -56,6 +56,13 @@ type request struct {
 
 type requestKey struct{}
 
+// Contain is the part of Wrap that no server can do without: request id and a
+// net for panics. It is for handlers that machines call and that see to their
+// own spans and metrics.
+func Contain(h http.Handler, log *slog.Logger) http.Handler {
+	return identified(contained(h), log)
+}
+
 // validRequestID bounds what a caller may put into our logs.
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{8,64}$`)
 

@@ -1,18 +1,23 @@
 package web
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 )
 
-// BenchmarkWrap is what Wrap adds to a request of a machine, such as a callback.
+// BenchmarkWrap is what Wrap and Contain add to a request.
 func BenchmarkWrap(b *testing.B) {
-	h := Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }), Options{Service: "bench"})
-	req := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/v1/receipts/twilio", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(&nowhere{header: http.Header{}}, req)
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	for name, around := range map[string]http.Handler{"wrap": Wrap(h, Options{}), "contain": Contain(h, slog.New(slog.DiscardHandler))} {
+		b.Run(name, func(b *testing.B) {
+			req := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/v1/receipts/twilio", nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				around.ServeHTTP(&nowhere{header: http.Header{}}, req)
+			}
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"tocsin.dev/pkg/journal"
 	"tocsin.dev/pkg/process"
 	"tocsin.dev/pkg/sqldb"
+	"tocsin.dev/pkg/web"
 )
 
 // Runner is a service between its making and the end of Run.
@@ -88,7 +89,13 @@ func (b *Base) Store(ctx context.Context) (db *sqldb.DB, err error) {
 
 // Route mounts the service's handler at patterns of the public address; a nil
 // handler adds nothing.
-func (b *Base) Route(h http.Handler, patterns ...string) { b.routes.add(h, patterns...) }
+func (b *Base) Route(h http.Handler, patterns ...string) { mount(&b.routes.mux, h, patterns...) }
+
+// RouteCallbacks mounts a handler that machines call and that makes its own
+// spans and metrics.
+func (b *Base) RouteCallbacks(h http.Handler, patterns ...string) {
+	mount(&b.routes.callbacks, web.Contain(h, b.Log), patterns...)
+}
 
 func (b *Base) close() error {
 	if b.NATS != nil {

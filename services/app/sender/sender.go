@@ -24,7 +24,8 @@ func New(ctx context.Context, b *app.Base) (app.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Route(s.Handler(), "/v1/receipts/", "/v1/public/")
+	b.RouteCallbacks(s.Handler(), "/v1/receipts/")
+	b.Route(s.Handler(), "/v1/public/")
 	return s, nil
 }
 
