@@ -52,7 +52,9 @@ func (d *Delivery) writeChunks(ctx context.Context, w *writer, r *resolution, re
 		if err := d.records.each(q, c.distribute); err != nil {
 			return err
 		}
-		d.records.drop(q)
+		if err := d.records.drop(q); err != nil {
+			return err
+		}
 		if err := c.writeAbove(ctx, int(max(r.firstNew[q]+1, d.head.people)>>16)); err != nil {
 			return err
 		}
@@ -131,8 +133,9 @@ func (c *chunkWriter) writeAbove(ctx context.Context, chunk int) error {
 				return err
 			}
 		}
-		c.out.drop(c.top)
-		c.r.chunks.drop(c.top)
+		if err := errors.Join(c.out.drop(c.top), c.r.chunks.drop(c.top)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

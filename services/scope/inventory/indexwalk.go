@@ -73,7 +73,9 @@ func (w *indexWalk) fresh(q int, numbers []uint32) ([]entry, error) {
 	if w.packed, err = s.load(q, w.packed); err != nil {
 		return nil, err
 	}
-	s.drop(q)
+	if err := s.drop(q); err != nil {
+		return nil, err
+	}
 	if numbers != nil {
 		w.giveNumbers(w.packed, numbers)
 	}

@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -191,8 +192,7 @@ func (d *Delivery) placeRefs(r *resolution, q int, merged []entry, tombs *tombst
 		}
 		return nil
 	})
-	d.byRef.drop(q)
-	return err
+	return errors.Join(err, d.byRef.drop(q))
 }
 
 // place puts a packed holding into the chunk of its person.
@@ -217,8 +217,7 @@ func (d *Delivery) placeOwnHoldings(r *resolution) error {
 		}
 		return nil
 	})
-	d.byRow.drop(0)
-	return err
+	return errors.Join(err, d.byRow.drop(0))
 }
 
 func (d *Delivery) findGuardian(merged []entry, g guardianRef, tombs *tombstones) {

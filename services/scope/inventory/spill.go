@@ -12,25 +12,38 @@ import (
 )
 
 // spill sorts rows of an import into parts without holding them all in memory.
-// What does not fit goes to a temporary file that is encrypted with a key that
-// exists only in this process and that has no name on disk once it is open.
+// What does not fit goes to temporary files that are encrypted with a key that
+// exists only in this process and that have no name on disk once they are open.
 type spill struct {
 	dir   string
 	parts []spillPart
 	block int // bytes a part gathers before it writes
 	inMem int // bytes that may stay in memory
 	held  int
-	free  [][]byte // buffers of dropped parts
-	read  []byte   // a block from the file
-	file  *os.File
-	end   int64
+	free  [][]byte     // buffers of dropped parts
+	read  []byte       // a block from a file
+	files []*spillFile // by part / partsInFile; nil until needed
+	made  uint64       // files ever made
 	key   cipher.Block
 }
+
+// spillFile holds what some neighbouring parts do not keep in memory. Parts are
+// read and dropped one after the other; the file is closed with the last of
+// them, so that disk and page cache have room for what the import writes next.
+type spillFile struct {
+	*os.File
+	serial uint64 // no two files have the same key stream
+	end    int64
+	parts  int // that have blocks in it
+}
+
+const partsInFile = 16
 
 type spillPart struct {
 	buf    []byte
 	blocks []spillBlock
 	size   int
+	file   *spillFile // nil while all blocks are in memory
 }
 
 type spillBlock struct {
@@ -77,7 +90,7 @@ func (s *spill) add(i int, b []byte) error {
 func (s *spill) room(i, n int) ([]byte, error) {
 	p := s.part(i)
 	if len(p.buf)+n > cap(p.buf) {
-		if err := s.makeRoom(p, n); err != nil {
+		if err := s.makeRoom(i, n); err != nil {
 			return nil, err
 		}
 	}
@@ -89,9 +102,10 @@ func (s *spill) room(i, n int) ([]byte, error) {
 
 // makeRoom gives the buffer of a part room for n more bytes: small parts grow,
 // others write what they gathered.
-func (s *spill) makeRoom(p *spillPart, n int) error {
+func (s *spill) makeRoom(i, n int) error {
+	p := &s.parts[i]
 	if len(p.buf)+n > s.block {
-		if err := s.flush(p); err != nil {
+		if err := s.flush(i); err != nil {
 			return err
 		}
 	}
@@ -108,7 +122,8 @@ func (s *spill) makeRoom(p *spillPart, n int) error {
 	return nil
 }
 
-func (s *spill) flush(p *spillPart) error {
+func (s *spill) flush(i int) error {
+	p := &s.parts[i]
 	if len(p.buf) == 0 {
 		return nil
 	}
@@ -118,48 +133,70 @@ func (s *spill) flush(p *spillPart) error {
 		p.buf = nil
 		return nil
 	}
-	if err := s.openFile(); err != nil {
+	if err := s.openFile(i); err != nil {
 		return err
 	}
-	off := s.end
-	s.crypt(p.buf, off)
-	if _, err := s.file.WriteAt(p.buf, off); err != nil {
+	f := p.file
+	s.crypt(p.buf, f, f.end)
+	if _, err := f.WriteAt(p.buf, f.end); err != nil {
 		return fmt.Errorf("write temporary import file in %s: %w", s.dir, err)
 	}
-	p.blocks = append(p.blocks, spillBlock{off: off, len: len(p.buf)})
-	s.end += int64(len(p.buf)+aes.BlockSize-1) / aes.BlockSize * aes.BlockSize
+	p.blocks = append(p.blocks, spillBlock{off: f.end, len: len(p.buf)})
+	f.end += int64(len(p.buf)+aes.BlockSize-1) / aes.BlockSize * aes.BlockSize
 	p.buf = p.buf[:0]
 	return nil
 }
 
-// crypt encrypts or decrypts what lies at a multiple of 16 of the file.
-func (s *spill) crypt(b []byte, off int64) {
+// crypt encrypts or decrypts what lies at a multiple of 16 of a file.
+func (s *spill) crypt(b []byte, f *spillFile, off int64) {
 	var iv [aes.BlockSize]byte
+	binary.BigEndian.PutUint64(iv[:], f.serial)
 	binary.BigEndian.PutUint64(iv[8:], uint64(off)/aes.BlockSize)
 	cipher.NewCTR(s.key, iv[:]).XORKeyStream(b, b)
 }
 
-func (s *spill) openFile() error {
-	if s.file != nil {
+// openFile gives part i its file.
+func (s *spill) openFile(i int) error {
+	p := &s.parts[i]
+	if p.file != nil {
 		return nil
 	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return fmt.Errorf("make key of temporary import file: %w", err)
+	at := i / partsInFile
+	for len(s.files) <= at {
+		s.files = append(s.files, nil)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return fmt.Errorf("make key of temporary import file: %w", err)
+	if s.files[at] == nil {
+		f, err := s.makeFile()
+		if err != nil {
+			return err
+		}
+		s.files[at] = f
+	}
+	p.file = s.files[at]
+	p.file.parts++
+	return nil
+}
+
+func (s *spill) makeFile() (*spillFile, error) {
+	if s.key == nil {
+		key := make([]byte, 32)
+		if _, err := rand.Read(key); err != nil {
+			return nil, fmt.Errorf("make key of temporary import file: %w", err)
+		}
+		var err error
+		if s.key, err = aes.NewCipher(key); err != nil {
+			return nil, fmt.Errorf("make key of temporary import file: %w", err)
+		}
 	}
 	f, err := os.CreateTemp(s.dir, "tocsin-import-*")
 	if err != nil {
-		return fmt.Errorf("make temporary import file: %w", err)
+		return nil, fmt.Errorf("make temporary import file: %w", err)
 	}
 	// Without a name nothing is left behind by a crash. Where the system does
 	// not allow that, close removes it and its key is gone in any case.
 	_ = os.Remove(f.Name())
-	s.file, s.key = f, block
-	return nil
+	s.made++
+	return &spillFile{File: f, serial: s.made}, nil
 }
 
 // each calls f with the bytes of a part, block by block in the order in which
@@ -174,10 +211,10 @@ func (s *spill) each(i int, f func(b []byte) error) error {
 		if b == nil {
 			s.read = slices.Grow(s.read[:0], block.len)
 			b = s.read[:block.len]
-			if _, err := s.file.ReadAt(b, block.off); err != nil {
+			if _, err := p.file.ReadAt(b, block.off); err != nil {
 				return fmt.Errorf("read temporary import file: %w", err)
 			}
-			s.crypt(b, block.off)
+			s.crypt(b, p.file, block.off)
 		}
 		if err := f(b); err != nil {
 			return err
@@ -199,10 +236,10 @@ func (s *spill) load(i int, buf []byte) ([]byte, error) {
 	return all, err
 }
 
-// drop forgets a part; its memory serves others.
-func (s *spill) drop(i int) {
+// drop forgets a part; its memory and room on disk serve others.
+func (s *spill) drop(i int) error {
 	if i >= len(s.parts) {
-		return
+		return nil
 	}
 	p := &s.parts[i]
 	for _, b := range p.blocks {
@@ -210,7 +247,16 @@ func (s *spill) drop(i int) {
 		s.keep(b.mem)
 	}
 	s.keep(p.buf)
+	f := p.file
 	*p = spillPart{}
+	if f == nil {
+		return nil
+	}
+	if f.parts--; f.parts > 0 {
+		return nil
+	}
+	s.files[i/partsInFile] = nil
+	return f.close()
 }
 
 func (s *spill) keep(b []byte) {
@@ -220,13 +266,18 @@ func (s *spill) keep(b []byte) {
 }
 
 func (s *spill) close() error {
-	s.parts, s.free, s.read = nil, nil, nil
-	if s.file == nil {
-		return nil
+	var err error
+	for _, f := range s.files {
+		if f != nil {
+			err = errors.Join(err, f.close())
+		}
 	}
-	err := errors.Join(s.file.Close(), removeIfThere(s.file.Name()))
-	s.file = nil
+	s.parts, s.free, s.read, s.files = nil, nil, nil, nil
 	return err
+}
+
+func (f *spillFile) close() error {
+	return errors.Join(f.Close(), removeIfThere(f.Name()))
 }
 
 func removeIfThere(name string) error {

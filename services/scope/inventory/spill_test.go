@@ -29,11 +29,13 @@ func TestASpillGivesBackWhatEachPartGot(t *testing.T) {
 		want[part] = append(want[part], row...)
 		if i%5000 == 4999 { // a part that is dropped begins anew, with the memory of what it was
 			part := random.IntN(len(want))
-			s.drop(part)
+			if err := s.drop(part); err != nil {
+				t.Fatal(err)
+			}
 			want[part] = nil
 		}
 	}
-	if s.file == nil {
+	if s.made == 0 {
 		t.Fatal("nothing went to the file")
 	}
 	var buf []byte
