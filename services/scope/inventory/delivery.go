@@ -127,6 +127,8 @@ type Delivery struct {
 	records  *spill
 	row      []byte // the last row, which may still get holdings
 	rowPart  int
+	nextRow  []byte // the memory of the next
+	keys     rowKeys
 	index    [indexKinds]*spill
 	byRef    *spill // holdings that name a person by hash
 	byRow    *spill // holdings of the row with an ordinal

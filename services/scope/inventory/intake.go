@@ -71,10 +71,7 @@ func (d *Delivery) person(p *Person, record string, at Origin) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := d.flushRow(); err != nil {
-		return 0, err
-	}
-	row := binary.LittleEndian.AppendUint32(d.row[:0], ordinal)
+	row := binary.LittleEndian.AppendUint32(d.nextRow[:0], ordinal)
 	row = append(row, 0, 0)
 	row = binary.LittleEndian.AppendUint16(row, attr.jurisdiction)
 	row = binary.LittleEndian.AppendUint16(row, attr.language)
@@ -91,26 +88,27 @@ func (d *Delivery) person(p *Person, record string, at Origin) (uint32, error) {
 		return 0, errSkip
 	}
 	binary.LittleEndian.PutUint16(row[rowHead+attributeSize:], uint16(size))
-	identity, ok := d.identity(p, row[rowHead+recordHead:])
-	if !ok {
+	d.nextRow = row
+	keys := &d.keys
+	if !d.hashRow(keys, p, row[rowHead+recordHead:]) {
 		d.Bad(at, "", "nothing in this row says who it is about: give a person number, a name or an address")
 		return 0, errSkip
 	}
 	if d.erased(p) {
-		d.tombs.identities[identity] = true
+		d.tombs.identities[keys.of[byIdentity]] = true
 		d.report.Erased++
 		return 0, errSkip
-	}
-	d.row, d.rowPart = row, int(identity[0])
-	if err := d.addIndex(byIdentity, identity, ordinal, 0, 0); err != nil {
-		return 0, err
-	}
-	if err := d.indexPerson(p, ordinal); err != nil {
-		return 0, err
 	}
 	if p.GuardianRef != "" {
 		d.guardian = append(d.guardian, guardianRef{hash: d.refHash(p.Space, p.GuardianRef), ordinal: ordinal, origin: at})
 	}
+	// Writing to the parts misses the caches, and until that is done the
+	// processor waits at every read of what was just put together in smaller
+	// pieces, as keys are. So all keys of a row come first.
+	if err := errors.Join(d.flushRow(), d.addIndex(keys, ordinal)); err != nil {
+		return 0, err
+	}
+	d.row, d.nextRow, d.rowPart = row, d.row, int(keys.of[byIdentity][0])
 	d.rows++
 	d.report.People++
 	return ordinal, nil
@@ -168,6 +166,47 @@ func (d *Delivery) attribute(p *Person) (attribute, error) {
 	return attribute{jurisdiction: jurisdiction, language: language, lastActive: p.LastActive, class: p.class(), channels: p.channels()}, nil
 }
 
+// rowKeys are the keys of a row in the index.
+type rowKeys struct {
+	of         [indexKinds]hash128
+	has        [indexKinds]bool
+	name, born uint32 // the tags beside the mailbox
+}
+
+// hashRow fills in the keys of a row. It reports false if nothing in the row
+// says who it is about.
+func (d *Delivery) hashRow(keys *rowKeys, p *Person, record []byte) bool {
+	*keys = rowKeys{}
+	keys.of[byIdentity], keys.has[byIdentity] = d.identity(p, record)
+	if !keys.has[byIdentity] {
+		return false
+	}
+	hash := func(k kindOfIndex) { keys.of[k], keys.has[k] = d.hash.hash(k, d.key), true }
+	if d.key = normalName(d.key[:0], p.Given, p.Family); len(d.key) > 0 {
+		hash(byName)
+		if !p.Unverified {
+			// The tag is cut from the part of the hash that the index does not keep.
+			keys.name = max(1, binary.BigEndian.Uint32(keys.of[byName][8:]))
+		}
+	}
+	if p.Email != "" {
+		d.key = normalEmail(d.key[:0], p.Email)
+		hash(byEmail)
+		if !p.Unverified {
+			keys.born = d.hash.bornTag(p.Born)
+		}
+	}
+	if p.Phone != "" {
+		d.key = append(d.key[:0], p.Phone...)
+		hash(byPhone)
+	}
+	if p.OfficialID != "" {
+		d.key = append(d.key[:0], p.OfficialID...)
+		hash(byOfficial)
+	}
+	return true
+}
+
 // identity returns the hash by which the row is the same person again: the
 // organisation's own number, else a government id, else mailbox and name, else
 // the whole row.
@@ -207,50 +246,23 @@ func appendRef(k []byte, space, ref string) []byte {
 	return append(k, ref...)
 }
 
-func (d *Delivery) indexPerson(p *Person, ordinal uint32) error {
-	var nameTag uint32
-	d.key = normalName(d.key[:0], p.Given, p.Family)
-	if len(d.key) > 0 {
-		name := d.hash.hash(byName, d.key)
-		if err := d.addIndex(byName, name, ordinal, 0, 0); err != nil {
+// addIndex adds the keys of a row to the parts of the index.
+func (d *Delivery) addIndex(keys *rowKeys, ordinal uint32) error {
+	for k := range indexKinds {
+		if !keys.has[k] {
+			continue
+		}
+		hash := &keys.of[k]
+		b, err := d.index[k].room(int(hash[0]), k.entrySize())
+		if err != nil {
 			return err
 		}
-		// The tag is cut from the part of the hash that the index does not keep.
-		nameTag = max(1, binary.BigEndian.Uint32(name[8:]))
-	}
-	if p.Email != "" {
-		d.key = normalEmail(d.key[:0], p.Email)
-		name, born := nameTag, d.hash.bornTag(p.Born)
-		if p.Unverified {
-			name, born = 0, 0
+		n := copy(b, hash[:k.hashSize()])
+		binary.LittleEndian.PutUint32(b[n:], ordinal)
+		if k == byEmail {
+			binary.LittleEndian.PutUint32(b[n+4:], keys.name)
+			binary.LittleEndian.PutUint32(b[n+8:], keys.born)
 		}
-		if err := d.addIndex(byEmail, d.hash.hash(byEmail, d.key), ordinal, name, born); err != nil {
-			return err
-		}
-	}
-	if p.Phone != "" {
-		d.key = append(d.key[:0], p.Phone...)
-		if err := d.addIndex(byPhone, d.hash.hash(byPhone, d.key), ordinal, 0, 0); err != nil {
-			return err
-		}
-	}
-	if p.OfficialID != "" {
-		d.key = append(d.key[:0], p.OfficialID...)
-		return d.addIndex(byOfficial, d.hash.hash(byOfficial, d.key), ordinal, 0, 0)
-	}
-	return nil
-}
-
-func (d *Delivery) addIndex(k kindOfIndex, h hash128, ordinal, name, born uint32) error {
-	b, err := d.index[k].room(int(h[0]), k.entrySize())
-	if err != nil {
-		return err
-	}
-	n := copy(b, h[:k.hashSize()])
-	binary.LittleEndian.PutUint32(b[n:], ordinal)
-	if k == byEmail {
-		binary.LittleEndian.PutUint32(b[n+4:], name)
-		binary.LittleEndian.PutUint32(b[n+8:], born)
 	}
 	return nil
 }
