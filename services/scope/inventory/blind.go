@@ -4,20 +4,25 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"hash"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dchest/siphash"
 	"github.com/zeebo/blake3"
 	"golang.org/x/text/unicode/norm"
 )
 
 // The blind index finds people by what identifies them without storing it: a
 // keyed hash of the normalised value, under a key of its own for every kind of
-// identifier and organisation. The hash is BLAKE3, which takes half the time of
-// HMAC-SHA-256; inventories from before it keep the hash they began with.
+// identifier and organisation. What the index needs of it is that nobody without
+// the key can tell the hash of a value: a pseudo-random function with a key and
+// a result of 128 bits. SipHash-2-4 is made for that and for short values, and
+// takes a third of the time of BLAKE3 and a fifth of that of HMAC-SHA-256;
+// inventories from before it keep the hash they began with.
 
 // kindOfIndex numbers the kinds of identifier; stored, never change.
 type kindOfIndex uint8
@@ -49,8 +54,9 @@ const byTag = indexKinds // key of the small tags of name and birth date
 
 // Forms of the keyed hash; stored, never change.
 const (
-	blindHMAC   = 1
-	blindBLAKE3 = 2
+	blindHMAC    = 1
+	blindBLAKE3  = 2
+	blindSipHash = 3 // SipHash-2-4 with 128 bits, under the first half of the key
 )
 
 // secretSize is the random part of the secret from which the keys of the blind
@@ -65,7 +71,7 @@ func newBlindKeys(secret []byte) (*blindKeys, error) {
 	if len(secret) != secretSize {
 		return nil, fmt.Errorf("the secret of the blind index has %d bytes instead of %d", len(secret), secretSize)
 	}
-	if b.form != blindHMAC && b.form != blindBLAKE3 {
+	if b.form < blindHMAC || b.form > blindSipHash {
 		return nil, fmt.Errorf("the blind index has the form %d, which this program does not know", b.form)
 	}
 	for kind, label := range [...]string{"identity", "email", "official", "phone", "name", "tag"} {
@@ -80,15 +86,21 @@ func newBlindKeys(secret []byte) (*blindKeys, error) {
 
 // hasher hashes for one goroutine.
 type hasher struct {
-	macs [indexKinds + 1]hash.Hash
+	form byte
+	sips [indexKinds + 1][2]uint64 // the keys of SipHash
+	macs [indexKinds + 1]hash.Hash // of the other forms
 	sum  [sha256.Size]byte
 	tags [1 << 17]uint32 // by birth day; 0 where not made yet
 }
 
 func (b *blindKeys) hasher() *hasher {
-	h := &hasher{}
+	h := &hasher{form: b.form}
 	for i, key := range b.keys {
-		h.macs[i] = b.mac(key) // dearer to make than to use, so kept
+		if b.form == blindSipHash {
+			h.sips[i] = [2]uint64{binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[8:])}
+		} else {
+			h.macs[i] = b.mac(key) // dearer to make than to use, so kept
+		}
 	}
 	return h
 }
@@ -105,6 +117,13 @@ func (b *blindKeys) mac(key []byte) hash.Hash {
 }
 
 func (h *hasher) hash(kind kindOfIndex, value []byte) hash128 {
+	if h.form == blindSipHash {
+		var sum hash128
+		low, high := siphash.Hash128(h.sips[kind][0], h.sips[kind][1], value)
+		binary.LittleEndian.PutUint64(sum[:], low)
+		binary.LittleEndian.PutUint64(sum[8:], high)
+		return sum
+	}
 	m := h.macs[kind]
 	m.Reset()
 	m.Write(value)

@@ -67,7 +67,7 @@ func newTree(ctx context.Context, root Root, random io.Reader, org string) (*tre
 	if _, err := io.ReadFull(random, secret[:secretSize]); err != nil {
 		return nil, fmt.Errorf("make keys of inventory %s: %w", org, err)
 	}
-	secret[secretSize] = blindBLAKE3
+	secret[secretSize] = blindSipHash
 	return newVersion(ctx, root, random, org, 1, secret)
 }
 
