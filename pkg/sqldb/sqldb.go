@@ -30,6 +30,8 @@ type DB struct {
 	*sql.DB
 	// Engine says which of two texts to use where one does not do.
 	Engine Engine
+	// Path is the SQLite file; empty with PostgreSQL.
+	Path string
 
 	writer *sql.DB // SQLite: the only connection that writes. PostgreSQL: the same pool as DB.
 	tx     *sql.TxOptions

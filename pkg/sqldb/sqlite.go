@@ -46,7 +46,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
-	db := &DB{DB: reader, Engine: SQLite, writer: writer}
+	db := &DB{DB: reader, Engine: SQLite, Path: path, writer: writer}
 	if err := db.prove(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explainSQLite(err, path)), db.Close())
 	}

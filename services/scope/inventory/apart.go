@@ -45,6 +45,7 @@ func (s *Store) TellApart(ctx context.Context, org string, number person.Number,
 	if err != nil {
 		return err
 	}
+	h.bodies = s.shelves.bodies()
 	t, err := s.tree(ctx, h)
 	if err != nil {
 		return err
@@ -128,7 +129,9 @@ func (s *Store) dropSupplement(ctx context.Context, tx *sql.Tx, h head, t *tree,
 		return err
 	}
 	for _, r := range []segmentRow{
-		{segRecords, 0, int64(first / pageSize), records.build()}, {segKeys, 0, int64(first / pageSize), sealKeyPage(pageKey, first, &keys)}, {segTable, 0, int64(chunk), body},
+		{kind: segRecords, c: int64(first / pageSize), body: records.build()},
+		{kind: segKeys, c: int64(first / pageSize), body: sealKeyPage(pageKey, first, &keys)},
+		{kind: segTable, c: int64(chunk), body: body},
 	} {
 		if err := replaceSegment(ctx, tx, h, r); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 type segmentRow struct {
 	kind, a, c int64
 	body       []byte
+	place      place
 }
 
 // writer writes segments of one generation in transactions of some megabytes.
@@ -21,6 +22,7 @@ type writer struct {
 	generation int64
 	rows       []segmentRow
 	size       int
+	shelf      *shelf // nil if bodies lie in their rows
 }
 
 // writeSize is half of what the writing connection caches, so that SQLite need
@@ -37,19 +39,25 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 	if w.size < writeSize && !force || len(w.rows) == 0 {
 		return nil
 	}
+	if w.shelf != nil {
+		if err := w.shelve(); err != nil {
+			return err
+		}
+	}
 	d := w.d
 	err := d.store.db.Tx(ctx, func(tx *sql.Tx) error {
 		if err := d.store.renew(ctx, tx, d.org, d.token); err != nil {
 			return err
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO segment (inventory, kind, a, c, generation, body) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (inventory, kind, a, c, generation) DO UPDATE SET body = excluded.body`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO segment (inventory, kind, a, c, generation, body, shelf, at, size)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT (inventory, kind, a, c, generation) DO UPDATE SET body = excluded.body, shelf = excluded.shelf, at = excluded.at, size = excluded.size`)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = insert.Close() }() // the transaction ends it in any case
 		for _, r := range w.rows {
-			if _, err := insert.ExecContext(ctx, d.head.id, r.kind, r.a, r.c, w.generation, r.body); err != nil {
+			if _, err := insert.ExecContext(ctx, d.head.id, r.kind, r.a, r.c, w.generation, r.body, r.place.shelf, r.place.at, r.place.size); err != nil {
 				return err
 			}
 		}
@@ -60,6 +68,22 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 	}
 	w.rows, w.size = w.rows[:0], 0
 	return nil
+}
+
+// shelve puts bodies on the shelf of the delivery.
+func (w *writer) shelve() error {
+	for i := range w.rows {
+		r := &w.rows[i]
+		if !standsOnShelf(r.kind) {
+			continue
+		}
+		var err error
+		if r.place, err = w.shelf.put(r.body); err != nil {
+			return fmt.Errorf("write the inventory of %s: %w", w.d.org, err)
+		}
+		r.body = []byte{}
+	}
+	return w.shelf.settle()
 }
 
 // Check resolves the delivery without taking anything in: the same counts and
@@ -81,7 +105,7 @@ func (d *Delivery) Check(ctx context.Context) (Report, error) {
 // same content twice changes nothing, and a delivery that was cut off by a
 // crash goes on where it was when it is delivered again. If rows have faults
 // and skipBad is not set, nothing is taken in and ErrBadRows is returned.
-func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (Report, error) {
+func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (report Report, err error) {
 	if d.report.Bad > 0 && !skipBad {
 		return d.report, ErrBadRows
 	}
@@ -93,6 +117,12 @@ func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (Report,
 		return d.report, err
 	}
 	w := &writer{d: d, generation: generation}
+	if d.store.shelves.path != "" && d.rows >= d.store.cfg.ShelveFrom {
+		if w.shelf, err = d.store.shelves.fill(shelfName{d.head.id, generation}); err != nil {
+			return d.report, err
+		}
+		defer func() { err = errors.Join(err, w.shelf.Close()) }()
+	}
 	r := &resolution{chunks: newPassing(d.records.dir)}
 	defer func() { _ = r.chunks.close() }()
 	r.write = func(ctx context.Context, seg segmentRow) error {
@@ -116,7 +146,7 @@ func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (Report,
 	if err := d.writeWards(ctx, w, r); err != nil {
 		return d.report, err
 	}
-	if err := w.boundary(ctx, true); err != nil {
+	if err := errors.Join(w.boundary(ctx, true), w.gather(ctx)); err != nil {
 		return d.report, err
 	}
 	return d.report, d.publish(ctx, id, generation, r)
@@ -180,6 +210,9 @@ func (d *Delivery) begin(ctx context.Context, id string) (generation int64, resu
 			d.head.id, id, d.head.generation, generation, deliveryRunning, d.token, s.cfg.Now().UnixMilli())
 		return err
 	})
+	if err == nil {
+		err = s.tidyShelves(ctx)
+	}
 	if err != nil {
 		return 0, false, fmt.Errorf("begin delivery to %s: %w", d.org, err)
 	}
@@ -196,7 +229,8 @@ func dropUnfinished(ctx context.Context, tx *sql.Tx, h head) error {
 }
 
 func (d *Delivery) abandon(ctx context.Context) error {
-	return d.store.db.Tx(ctx, func(tx *sql.Tx) error { return dropUnfinished(ctx, tx, d.head) })
+	err := d.store.db.Tx(ctx, func(tx *sql.Tx) error { return dropUnfinished(ctx, tx, d.head) })
+	return errors.Join(err, d.store.tidyShelves(ctx))
 }
 
 // written returns the values of c that a kind already has in a generation.

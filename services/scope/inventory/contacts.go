@@ -45,6 +45,7 @@ func (s *Store) people(ctx context.Context, q querier, org string) (*people, err
 	if err != nil {
 		return nil, err
 	}
+	h.bodies = s.shelves.bodies()
 	t, err := s.tree(ctx, h)
 	if err != nil {
 		return nil, err
@@ -245,7 +246,7 @@ func (p *people) fetchPages(ctx context.Context, at []uint32) error {
 			return err
 		}
 	}
-	rows, err := p.q.QueryContext(ctx, `SELECT kind, c, body FROM segment WHERE inventory = $1 AND kind IN (2, 3) AND a = 0 AND generation <= $2
+	rows, err := p.q.QueryContext(ctx, `SELECT kind, c, body, shelf, at, size FROM segment WHERE inventory = $1 AND kind IN (2, 3) AND a = 0 AND generation <= $2
 		AND c IN (`+string(marks[2:])+`) ORDER BY kind DESC, c, generation`, args...)
 	if err != nil {
 		return segmentError(segKeys, 0, int64(at[0]), err)
@@ -253,8 +254,14 @@ func (p *people) fetchPages(ctx context.Context, at []uint32) error {
 	return scanAll(rows, func() error {
 		var kind, c int64
 		var body []byte
-		if err := rows.Scan(&kind, &c, &body); err != nil {
+		var at place
+		if err := rows.Scan(&kind, &c, &body, &at.shelf, &at.at, &at.size); err != nil {
 			return err
+		}
+		if at.shelf != 0 {
+			if body, err = p.head.bodies.read(p.head.id, at); err != nil {
+				return err
+			}
 		}
 		page := p.pages[uint32(c)]
 		if page == nil {

@@ -192,6 +192,7 @@ func (d *Delivery) open(ctx context.Context) error {
 	if d.head, err = readHead(ctx, s.db, d.org); err != nil {
 		return err
 	}
+	d.head.bodies = s.shelves.bodies()
 	if d.tree, err = s.tree(ctx, d.head); err != nil {
 		return err
 	}

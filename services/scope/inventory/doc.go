@@ -12,6 +12,9 @@
 // categories, country, language and age class in the clear, and keyed hashes of
 // identifiers (blind.go).
 //
+// With SQLite the bulk of large deliveries lies in files beside the database
+// (shelf.go): they are one with it when it is copied or backed up.
+//
 // Every organisation is an inventory of its own: own numbers, own keys, own
 // hash keys. Nothing is ever read across two of them.
 //

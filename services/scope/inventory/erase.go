@@ -28,6 +28,7 @@ func (s *Store) Erase(ctx context.Context, org string, numbers []person.Number, 
 	if err != nil {
 		return 0, err
 	}
+	h.bodies = s.shelves.bodies()
 	e := &erasure{store: s, head: h, token: token, reason: reason, actor: actor}
 	if err := e.collect(ctx, numbers); err != nil {
 		return 0, fmt.Errorf("erase people of %s: %w", org, err)
@@ -53,6 +54,7 @@ func (s *Store) RotateKeys(ctx context.Context, org, actor string) error {
 	if err != nil {
 		return err
 	}
+	h.bodies = s.shelves.bodies()
 	e := &erasure{store: s, head: h, token: token, actor: actor, reason: "key rotation"}
 	if err := e.run(ctx); err != nil {
 		return fmt.Errorf("rotate keys of %s: %w", org, err)
@@ -206,7 +208,7 @@ func (e *erasure) resealTables(ctx context.Context, tx *sql.Tx, old, next *tree)
 		if err != nil {
 			return err
 		}
-		if err := replaceSegment(ctx, tx, e.head, segmentRow{segTable, 0, int64(c), body}); err != nil {
+		if err := replaceSegment(ctx, tx, e.head, segmentRow{kind: segTable, c: int64(c), body: body}); err != nil {
 			return err
 		}
 	}
@@ -234,12 +236,12 @@ func (e *erasure) dropKeys(ctx context.Context, tx *sql.Tx, table *pageKeys, num
 	if err := randomKeys(e.store.cfg.Rand, key); err != nil {
 		return err
 	}
-	return replaceSegment(ctx, tx, e.head, segmentRow{segKeys, 0, int64(page), sealKeyPage(key, page*pageSize, &keys)})
+	return replaceSegment(ctx, tx, e.head, segmentRow{kind: segKeys, c: int64(page), body: sealKeyPage(key, page*pageSize, &keys)})
 }
 
 // replaceSegment overwrites the visible segment and removes older ones.
 func replaceSegment(ctx context.Context, tx *sql.Tx, h head, r segmentRow) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE segment SET body = $1 WHERE inventory = $2 AND kind = $3 AND a = $4 AND c = $5 AND generation =
+	if _, err := tx.ExecContext(ctx, `UPDATE segment SET body = $1, shelf = 0, at = 0, size = 0 WHERE inventory = $2 AND kind = $3 AND a = $4 AND c = $5 AND generation =
 		(SELECT MAX(generation) FROM segment WHERE inventory = $2 AND kind = $3 AND a = $4 AND c = $5 AND generation <= $6)`,
 		r.body, h.id, r.kind, r.a, r.c, h.generation); err != nil {
 		return err

@@ -44,7 +44,7 @@ func (d *Delivery) writeWards(ctx context.Context, w *writer, r *resolution) err
 		for _, p := range sorted {
 			body = appendAlias(body, uint16(p[0]), p[1], 0)
 		}
-		if err := w.put(ctx, segmentRow{segWards, 0, int64(chunk), body}); err != nil {
+		if err := w.put(ctx, segmentRow{kind: segWards, c: int64(chunk), body: body}); err != nil {
 			return err
 		}
 	}

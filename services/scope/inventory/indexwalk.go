@@ -105,7 +105,7 @@ func (w *indexWalk) keep(ctx context.Context, q int, merged []entry, changed boo
 		for _, e := range merged {
 			b = w.kind.append(b, e)
 		}
-		return w.write(ctx, segmentRow{segIndex, w.d.head.indexKey(w.kind, w.bits), int64(q), b})
+		return w.write(ctx, segmentRow{kind: segIndex, a: w.d.head.indexKey(w.kind, w.bits), c: int64(q), body: b})
 	}
 	w.changed = w.changed || changed
 	for _, e := range merged {
@@ -114,5 +114,5 @@ func (w *indexWalk) keep(ctx context.Context, q int, merged []entry, changed boo
 	if q < partitions-1 || !w.changed {
 		return nil
 	}
-	return w.write(ctx, segmentRow{segIndex, w.d.head.indexKey(w.kind, 0), 0, emptyNotNil(w.out)})
+	return w.write(ctx, segmentRow{kind: segIndex, a: w.d.head.indexKey(w.kind, 0), body: emptyNotNil(w.out)})
 }

@@ -28,7 +28,7 @@ func openStore(t *testing.T, db *sqldb.DB) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), Config{DB: db, Root: root, Rand: rand.NewChaCha8([32]byte{7}), TempDir: t.TempDir(), Now: func() time.Time { return noon }})
+	s, err := Open(t.Context(), Config{DB: db, Root: root, Rand: rand.NewChaCha8([32]byte{7}), ShelveFrom: 1, TempDir: t.TempDir(), Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}

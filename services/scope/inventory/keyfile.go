@@ -85,10 +85,11 @@ func (r *FileRoot) save(f keyFile) (err error) {
 	return syncFolder(filepath.Dir(r.path))
 }
 
+// syncFolder makes the names of new files survive a loss of power.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("write key file: %w", err)
+		return fmt.Errorf("sync folder: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
 }

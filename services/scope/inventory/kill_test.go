@@ -57,7 +57,7 @@ func openAt(ctx context.Context, dir string, now time.Time) (*Store, *sqldb.DB, 
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	s, err := Open(ctx, Config{DB: db, Root: root, TempDir: dir, Rand: rand.NewChaCha8([32]byte{9}), Now: func() time.Time { return now }})
+	s, err := Open(ctx, Config{DB: db, Root: root, TempDir: dir, Rand: rand.NewChaCha8([32]byte{9}), ShelveFrom: 1, Now: func() time.Time { return now }})
 	return s, db, err
 }
 

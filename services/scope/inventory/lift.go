@@ -122,7 +122,7 @@ func (l *lifting) run(ctx context.Context, tx *sql.Tx) error {
 				return err
 			}
 		}
-		if err := replaceSegment(ctx, tx, l.head, segmentRow{segAttributes, 0, int64(chunk), attrs.build()}); err != nil {
+		if err := replaceSegment(ctx, tx, l.head, segmentRow{kind: segAttributes, c: int64(chunk), body: attrs.build()}); err != nil {
 			return err
 		}
 		rest = rest[n:]

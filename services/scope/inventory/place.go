@@ -68,7 +68,7 @@ func (d *Delivery) writeSegment(ctx context.Context, w *writer, sorter *holdingS
 	if slices.Equal(merged, body) {
 		return nil
 	}
-	return w.put(ctx, segmentRow{segHoldings, id, chunk, merged})
+	return w.put(ctx, segmentRow{kind: segHoldings, a: id, c: chunk, body: merged})
 }
 
 func (d *Delivery) knownMasks(s *columns) error {
@@ -250,10 +250,10 @@ func putAliases(ctx context.Context, before, after aliases, put func(context.Con
 	}
 	var err error
 	for c := range down {
-		err = errors.Join(err, put(ctx, segmentRow{segAliases, 0, int64(c), emptyNotNil(bodies[0][c])}))
+		err = errors.Join(err, put(ctx, segmentRow{kind: segAliases, c: int64(c), body: emptyNotNil(bodies[0][c])}))
 	}
 	for c := range up {
-		err = errors.Join(err, put(ctx, segmentRow{segJoined, 0, int64(c), emptyNotNil(bodies[1][c])}))
+		err = errors.Join(err, put(ctx, segmentRow{kind: segJoined, c: int64(c), body: emptyNotNil(bodies[1][c])}))
 	}
 	return err
 }

@@ -69,7 +69,7 @@ func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
 		return nil
 	}
 	if p.moved {
-		if err := p.w.put(ctx, segmentRow{segMoves, 0, int64(chunk), buildMoves(p.moves)}); err != nil {
+		if err := p.w.put(ctx, segmentRow{kind: segMoves, c: int64(chunk), body: buildMoves(p.moves)}); err != nil {
 			return err
 		}
 	}
@@ -77,8 +77,8 @@ func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.w.put(ctx, segmentRow{segAttributes, 0, int64(chunk), p.attrs.build()}),
-		p.w.put(ctx, segmentRow{segTable, 0, int64(chunk), table}))
+	return errors.Join(p.w.put(ctx, segmentRow{kind: segAttributes, c: int64(chunk), body: p.attrs.build()}),
+		p.w.put(ctx, segmentRow{kind: segTable, c: int64(chunk), body: table}))
 }
 
 func (p *placer) openChunk(ctx context.Context, chunk uint32) error {
@@ -129,8 +129,8 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 	p.table[page] = p.fresh[pageSize]
 	row := int64(first / pageSize)
 	return true, errors.Join(
-		p.w.put(ctx, segmentRow{segRecords, 0, row, p.records.build()}),
-		p.w.put(ctx, segmentRow{segKeys, 0, row, sealKeyPage(&p.table[page], first, &p.keys)}))
+		p.w.put(ctx, segmentRow{kind: segKeys, c: row, body: sealKeyPage(&p.table[page], first, &p.keys)}),
+		p.w.put(ctx, segmentRow{kind: segRecords, c: row, body: p.records.build()}))
 }
 
 // rowsOf returns the rows of one number in a canonical order, those about the

@@ -29,6 +29,12 @@ type vault struct {
 
 func openVault(t *testing.T, dir string) *vault {
 	t.Helper()
+	return openVaultOf(t, dir, 0)
+}
+
+// openVaultOf opens a vault whose deliveries from so many rows on use shelves.
+func openVaultOf(t *testing.T, dir string, shelveFrom uint32) *vault {
+	t.Helper()
 	db, err := sqldb.Open(t.Context(), "sqlite:"+filepath.Join(dir, "scope.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +43,7 @@ func openVault(t *testing.T, dir string) *vault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), Config{DB: db, Root: root, TempDir: dir, Now: func() time.Time { return noon }})
+	s, err := Open(t.Context(), Config{DB: db, Root: root, TempDir: dir, ShelveFrom: shelveFrom, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +56,7 @@ func openVault(t *testing.T, dir string) *vault {
 func eachVault(t *testing.T, f func(t *testing.T, v *vault)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { f(t, openVault(t, t.TempDir())) })
+	t.Run("shelves", func(t *testing.T) { f(t, openVaultOf(t, t.TempDir(), 1)) })
 	t.Run("postgres", func(t *testing.T) {
 		v := &vault{dir: t.TempDir(), db: sqldbtest.Postgres(t)}
 		v.Store = v.another(t)

@@ -20,9 +20,14 @@ import (
 // readSegment returns the body that readers of h see, or nil if there is none.
 func readSegment(ctx context.Context, q querier, h head, kind, a, c int64) ([]byte, error) {
 	var body []byte
-	err := q.QueryRowContext(ctx, `SELECT body FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c = $4 AND generation <= $5`, h.id, kind, a, c, h.generation).Scan(&body)
+	var p place
+	err := q.QueryRowContext(ctx, `SELECT body, shelf, at, size FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c = $4 AND generation <= $5`,
+		h.id, kind, a, c, h.generation).Scan(&body, &p.shelf, &p.at, &p.size)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
+	}
+	if err == nil && p.shelf != 0 {
+		body, err = h.bodies.read(h.id, p)
 	}
 	if err != nil {
 		return nil, segmentError(kind, a, c, err)
@@ -33,7 +38,7 @@ func readSegment(ctx context.Context, q querier, h head, kind, a, c int64) ([]by
 // readSegments calls f for the segments of a kind with c from, inclusive, to,
 // exclusive, in order.
 func readSegments(ctx context.Context, q querier, h head, kind, a, from, to int64, f func(c int64, body []byte) error) error {
-	rows, err := q.QueryContext(ctx, `SELECT c, body FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c >= $4 AND c < $5
+	rows, err := q.QueryContext(ctx, `SELECT c, body, shelf, at, size FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c >= $4 AND c < $5
 		AND generation <= $6 ORDER BY c`, h.id, kind, a, from, to, h.generation)
 	if err != nil {
 		return segmentError(kind, a, from, err)
@@ -41,8 +46,14 @@ func readSegments(ctx context.Context, q querier, h head, kind, a, from, to int6
 	err = scanAll(rows, func() error {
 		var c int64
 		var body []byte
-		if err := rows.Scan(&c, &body); err != nil {
+		var p place
+		if err := rows.Scan(&c, &body, &p.shelf, &p.at, &p.size); err != nil {
 			return err
+		}
+		if p.shelf != 0 {
+			if body, err = h.bodies.read(h.id, p); err != nil {
+				return err
+			}
 		}
 		return f(c, body)
 	})

@@ -39,8 +39,11 @@ type Config struct {
 	Rand io.Reader
 	// TempDir takes the encrypted working files of large imports; the default is the system's.
 	TempDir string
-	Now     func() time.Time
-	Log     *slog.Logger
+	// ShelveFrom is how many rows about people make a delivery put its bulk
+	// beside a SQLite file; the default is 200,000.
+	ShelveFrom uint32
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Store holds the inventories of all organisations of an installation.
@@ -51,6 +54,8 @@ type Store struct {
 	mu     sync.Mutex
 	open   map[string]*opened // by organisation
 	sealed *sealedCache
+
+	shelves *shelves
 }
 
 // Open migrates the store and finishes what a crash left half done: root keys
@@ -61,6 +66,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	if cfg.Now == nil || cfg.DB == nil || cfg.Root == nil {
 		return nil, errors.New("open inventory: a database, a root key and a clock are needed")
+	}
+	if cfg.ShelveFrom == 0 {
+		cfg.ShelveFrom = shelveFrom
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -79,8 +87,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			return nil, fmt.Errorf("open inventory: %w", err)
 		}
 	}
-	s := &Store{cfg: cfg, db: cfg.DB, open: map[string]*opened{}, sealed: newSealedCache()}
-	if err := s.finishDestroying(ctx); err != nil {
+	s := &Store{cfg: cfg, db: cfg.DB, open: map[string]*opened{}, sealed: newSealedCache(), shelves: newShelves(cfg.DB)}
+	if err := errors.Join(s.finishDestroying(ctx), s.tidyShelves(ctx)); err != nil {
 		return nil, fmt.Errorf("open inventory: %w", err)
 	}
 	return s, nil
@@ -98,6 +106,7 @@ type head struct {
 	keyVersion uint32
 	keys       []byte
 	secret     []byte
+	bodies     *shelfReader // for those who read what may stand on shelves
 }
 
 // terms are the words that columns refer to by index; index 0 is "unknown".

@@ -222,11 +222,17 @@ func (r *run) disk(context.Context) error {
 	if r.o.URL != "" {
 		return nil
 	}
+	shelves, err := filepath.Glob(filepath.Join(r.o.Dir, "scope.db-shelf-*"))
+	if err != nil {
+		return err
+	}
 	var size int64
-	for _, end := range []string{"", "-wal"} {
-		if info, err := os.Stat(filepath.Join(r.o.Dir, "scope.db"+end)); err == nil && end == "" {
-			size += info.Size()
+	for _, path := range append(shelves, filepath.Join(r.o.Dir, "scope.db")) {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
 		}
+		size += info.Size()
 	}
 	r.report(Step{Name: "disk", PeakMB: peakMB(), Note: fmt.Sprintf("%.0f bytes a person", float64(size)/float64(r.o.People))})
 	return nil

@@ -1,0 +1,150 @@
+package inventory
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"unsafe"
+
+	"tocsin.dev/pkg/sqldb"
+)
+
+// SQLite writes what it is given twice, to its log and to its file, page by
+// page, and through memory that the import needs for other things. So large
+// deliveries put the bulk that nobody searches, sealed records and their keys
+// and the parts of the index, on a shelf: a file of their own beside the
+// database. The row of a segment says where its body lies there.
+//
+// A body is on the disk before the transaction that names it, and is never
+// changed: what no row names was left by a delivery that did not end, or
+// replaced. A shelf that no row names is removed when the next delivery begins
+// or the store is opened; one that is mostly unnamed is moved by the next large
+// delivery to its own.
+
+// shelveFrom is how many rows about people make a delivery a large one.
+const shelveFrom = 200_000
+
+// blockSize is what reads and writes past the page cache must be a multiple of.
+const blockSize = 4096
+
+// standsOnShelf reports whether large deliveries shelve a kind of segment.
+func standsOnShelf(kind int64) bool {
+	return kind == segRecords || kind == segKeys || kind == segIndex
+}
+
+// place says where the body of a segment lies; on shelf 0 it lies in its row.
+// Shelves are numbered by the generation of the delivery that fills them.
+type place struct{ shelf, at, size int64 }
+
+// shelves are the shelves beside a database.
+type shelves struct {
+	path string // of the database; empty if it takes none
+	mu   sync.Mutex
+	open map[shelfName]*os.File
+}
+
+type shelfName struct{ inventory, number int64 }
+
+func newShelves(db *sqldb.DB) *shelves {
+	return &shelves{path: db.Path, open: map[shelfName]*os.File{}}
+}
+
+func (s *shelves) bodies() *shelfReader { return &shelfReader{shelves: s} }
+
+func (s *shelves) file(n shelfName) string {
+	return fmt.Sprintf("%s-shelf-%d-%d", s.path, n.inventory, n.number)
+}
+
+// reader returns a shelf to be read. It stays open: whoever began to read before
+// it was replaced can go on.
+func (s *shelves) reader(n shelfName) (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.open[n]; f != nil {
+		return f, nil
+	}
+	f, err := openDirect(s.file(n), os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; if that was not just now, restore the file from the backup of the database", errReplaced)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.open[n] = f
+	return f, nil
+}
+
+var errReplaced = errors.New("what is read was replaced by a delivery: try again")
+
+// openDirect opens a file past the page cache where the system knows how.
+func openDirect(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|directIO, 0o600)
+	if err != nil && directIO != 0 && !errors.Is(err, fs.ErrNotExist) {
+		f, err = os.OpenFile(path, flag, 0o600) // as on a file system in memory
+	}
+	return f, err
+}
+
+// aligned returns an empty buffer of a capacity for reads and writes past the
+// page cache.
+func aligned(capacity int) []byte {
+	b := make([]byte, capacity+blockSize)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (blockSize - 1)
+	return b[skip : skip : skip+capacity]
+}
+
+func roundUp(n int64) int64 { return (n + blockSize - 1) &^ (blockSize - 1) }
+
+// shelfReader reads bodies that lie near each other with few reads. It serves
+// one goroutine.
+type shelfReader struct {
+	shelves *shelves
+	name    shelfName
+	window  []byte // aligned
+	from    int64
+}
+
+// A read that goes on where the last one ended, or nearly, reads ahead.
+const (
+	readAhead = 1 << 20
+	nearby    = 64 << 10
+)
+
+// read returns a copy of a body.
+func (r *shelfReader) read(inventory int64, p place) ([]byte, error) {
+	if r == nil {
+		return nil, errors.New("the body is on a shelf and was sought in its row")
+	}
+	name := shelfName{inventory, p.shelf}
+	if name != r.name || p.at < r.from || p.at+p.size > r.from+int64(len(r.window)) {
+		if err := r.move(name, p); err != nil {
+			return nil, fmt.Errorf("read shelf %s: %w", filepath.Base(r.shelves.file(name)), err)
+		}
+	}
+	return append(make([]byte, 0, p.size), r.window[p.at-r.from:][:p.size]...), nil
+}
+
+// move reads the window that begins at a body.
+func (r *shelfReader) move(name shelfName, p place) error {
+	f, err := r.shelves.reader(name)
+	if err != nil {
+		return err
+	}
+	from, size := p.at&^(blockSize-1), roundUp(p.at+p.size)-p.at&^(blockSize-1)
+	if gap := p.at - r.from - int64(len(r.window)); name == r.name && gap > -blockSize && gap < nearby {
+		size = max(size, readAhead)
+	}
+	if int64(cap(r.window)) < size {
+		r.window = aligned(int(size))
+	}
+	n, err := f.ReadAt(r.window[:size], from)
+	if from+int64(n) < p.at+p.size {
+		r.name = shelfName{}
+		return errors.Join(err, errSegment)
+	}
+	r.name, r.from, r.window = name, from, r.window[:n]
+	return nil
+}

@@ -1,0 +1,5 @@
+package inventory
+
+import "syscall"
+
+const directIO = syscall.O_DIRECT

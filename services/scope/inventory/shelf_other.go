@@ -1,0 +1,5 @@
+//go:build !linux
+
+package inventory
+
+const directIO = 0
