@@ -15,18 +15,23 @@ type move struct {
 const moveSize = 2 + 4 + 2
 
 func readMoves(ctx context.Context, q querier, h head, chunk uint32) (map[uint16]move, error) {
+	moves := map[uint16]move{}
+	return moves, eachMove(ctx, q, h, chunk, func(low uint16, m move) { moves[low] = m })
+}
+
+// eachMove calls f with the moves of a chunk.
+func eachMove(ctx context.Context, q querier, h head, chunk uint32, f func(low uint16, m move)) error {
 	body, err := readSegment(ctx, q, h, segMoves, 0, int64(chunk))
-	if err != nil || len(body) == 0 {
-		return nil, err
+	if err != nil {
+		return err
 	}
 	if len(body)%moveSize != 0 {
-		return nil, segmentError(segMoves, 0, int64(chunk), errSegment)
+		return segmentError(segMoves, 0, int64(chunk), errSegment)
 	}
-	moves := make(map[uint16]move, len(body)/moveSize)
 	for ; len(body) > 0; body = body[moveSize:] {
-		moves[binary.LittleEndian.Uint16(body)] = move{Day(binary.LittleEndian.Uint32(body[2:])), binary.LittleEndian.Uint16(body[6:])}
+		f(binary.LittleEndian.Uint16(body), move{Day(binary.LittleEndian.Uint32(body[2:])), binary.LittleEndian.Uint16(body[6:])})
 	}
-	return moves, nil
+	return nil
 }
 
 func buildMoves(moves map[uint16]move) []byte {
@@ -74,16 +79,11 @@ func (p *placer) move(low uint16, attr attribute, record []byte) error {
 
 // moveBack puts people where they lived on the last day of the windows.
 func (sc *scanner) moveBack(ctx context.Context, chunk uint32) error {
-	moves, err := readMoves(ctx, sc.q, sc.head, chunk)
-	if err != nil {
-		return err
-	}
-	for low, m := range moves {
+	return eachMove(ctx, sc.q, sc.head, chunk, func(low uint16, m move) {
 		if m.day > sc.plan.asOf && sc.found.attrs.has(low) {
 			a := sc.found.attrs.at(int(low))
 			a.jurisdiction = m.before
 			sc.found.attrs.set(int(low), a)
 		}
-	}
-	return nil
+	})
 }

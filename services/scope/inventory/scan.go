@@ -24,36 +24,40 @@ type found struct {
 	some   []uint16
 }
 
-// carried is what a duplicate brings to the person it stands for.
+// carried is what a duplicate brings to the person it stands for. It holds no
+// pointer: there are many, and the collector need not look through them.
 type carried struct {
 	attribute
 	low     uint16
 	ring    uint8
 	exposed uint32
-	groups  []uint32
+	groups  int // where its categories by group begin in scanner.groups
 }
 
 // scanner goes through the chunks from the highest to the lowest, so that a
 // duplicate, which has the higher number, is met before the person it is.
 type scanner struct {
-	store *Store
-	q     querier
-	head  head
-	plan  *plan
-	tombs *tombstones
-	found found
-	carry [][]carried // by chunk
-	query string
-	visit func(f *found) error
+	store  *Store
+	q      querier
+	head   head
+	plan   *plan
+	tombs  *tombstones
+	found  found
+	carry  [][]carried // by chunk
+	groups []uint32    // categories of those who are carried, by group
+	query  string
+	visit  func(f *found) error
 }
 
 // scan calls visit for every chunk in which somebody is exposed.
-func (s *Store) scan(ctx context.Context, tx *sql.Tx, h head, p *plan, visit func(f *found) error) error {
+func (s *Store) scan(ctx context.Context, tx *sql.Tx, h head, p *plan, visit func(f *found) error) (err error) {
 	tombs, err := readTombstones(ctx, tx, h)
 	if err != nil {
 		return err
 	}
-	sc := &scanner{store: s, q: tx, head: h, plan: p, tombs: tombs, carry: make([][]carried, h.people>>16+1), visit: visit}
+	q := prepare(tx)
+	defer func() { err = errors.Join(err, q.close()) }()
+	sc := &scanner{store: s, q: q, head: h, plan: p, tombs: tombs, carry: make([][]carried, h.people>>16+1), visit: visit}
 	if len(p.groups) > 1 || p.filters != nil {
 		sc.found.groups = make([]*[chunkSize]uint32, len(p.groups))
 		for i := range sc.found.groups {
@@ -114,7 +118,7 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 		return segmentError(segAliases, 0, int64(chunk), err)
 	}
 	for _, c := range carry {
-		f.lay(c)
+		f.lay(c, sc.groups[c.groups:])
 	}
 	if sc.plan.filters != nil {
 		f.sift(sc.plan)
@@ -232,12 +236,12 @@ func (f *found) clear(low uint16) {
 func (sc *scanner) takeAliases(chunk uint32, body []byte, here *[]carried) error {
 	f := &sc.found
 	return eachAlias(body, func(low uint16, target uint32, _ uint8) {
-		c := carried{low: uint16(target), ring: f.ring[low], exposed: f.exposed[low]}
+		c := carried{low: uint16(target), ring: f.ring[low], exposed: f.exposed[low], groups: len(sc.groups)}
 		if f.attrs.has(low) {
 			c.attribute = f.attrs.at(int(low))
 		}
 		for _, g := range f.groups {
-			c.groups = append(c.groups, g[low])
+			sc.groups = append(sc.groups, g[low])
 		}
 		f.clear(low)
 		if target>>16 == chunk {
@@ -261,12 +265,12 @@ func (f *found) people() []uint16 {
 	return f.some[:n]
 }
 
-// lay adds what a duplicate brings.
-func (f *found) lay(c carried) {
+// lay adds what a duplicate brings, with its categories by group.
+func (f *found) lay(c carried, groups []uint32) {
 	f.exposed[c.low] |= c.exposed
 	f.ring[c.low] = max(f.ring[c.low], c.ring)
 	for i, g := range f.groups {
-		g[c.low] |= c.groups[i]
+		g[c.low] |= groups[i]
 	}
 	if !f.attrs.has(c.low) {
 		return
