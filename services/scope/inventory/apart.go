@@ -129,8 +129,8 @@ func (s *Store) dropSupplement(ctx context.Context, tx *sql.Tx, h head, t *tree,
 		return err
 	}
 	for _, r := range []segmentRow{
-		{kind: segRecords, c: int64(first / pageSize), body: records.build()},
-		{kind: segKeys, c: int64(first / pageSize), body: sealKeyPage(pageKey, first, &keys)},
+		{kind: segRecords, c: int64(first / pageSize), body: records.append(nil)},
+		{kind: segKeys, c: int64(first / pageSize), body: sealKeyPage(nil, pageKey, first, &keys)},
 		{kind: segTable, c: int64(chunk), body: body},
 	} {
 		if err := replaceSegment(ctx, tx, h, r); err != nil {

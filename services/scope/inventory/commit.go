@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // segmentRow is a segment to be written.
@@ -29,9 +30,21 @@ type writer struct {
 // not write pages before their transaction ends.
 const writeSize = 4 << 20
 
+// put adds a segment. The body of a kind that stands on shelves may be used again.
 func (w *writer) put(_ context.Context, seg segmentRow) error {
-	w.rows = append(w.rows, seg)
 	w.size += len(seg.body)
+	switch {
+	case !standsOnShelf(seg.kind):
+	case w.shelf == nil:
+		seg.body = slices.Clone(seg.body)
+	default:
+		var err error
+		if seg.place, err = w.shelf.put(seg.body); err != nil {
+			return fmt.Errorf("write the inventory of %s: %w", w.d.org, err)
+		}
+		seg.body = []byte{}
+	}
+	w.rows = append(w.rows, seg)
 	return nil
 }
 
@@ -40,8 +53,8 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 		return nil
 	}
 	if w.shelf != nil {
-		if err := w.shelve(); err != nil {
-			return err
+		if err := w.shelf.settle(); err != nil {
+			return fmt.Errorf("write the inventory of %s: %w", w.d.org, err)
 		}
 	}
 	d := w.d
@@ -68,22 +81,6 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 	}
 	w.rows, w.size = w.rows[:0], 0
 	return nil
-}
-
-// shelve puts bodies on the shelf of the delivery.
-func (w *writer) shelve() error {
-	for i := range w.rows {
-		r := &w.rows[i]
-		if !standsOnShelf(r.kind) {
-			continue
-		}
-		var err error
-		if r.place, err = w.shelf.put(r.body); err != nil {
-			return fmt.Errorf("write the inventory of %s: %w", w.d.org, err)
-		}
-		r.body = []byte{}
-	}
-	return w.shelf.settle()
 }
 
 // Check resolves the delivery without taking anything in: the same counts and

@@ -117,6 +117,10 @@ type Delivery struct {
 	datasets  map[string]*deliveredDataset
 	byID      []*deliveredDataset // by id
 	masks     map[uint32]uint16
+	lastMasks [256]struct { // of masks, found without it
+		set  uint32 // never 0
+		mask uint16
+	}
 	sets      []uint32 // by mask index
 	termIDs   [2]map[string]uint16
 	lastTerms [2][1 << termBits]term
@@ -156,9 +160,6 @@ type deliveredDataset struct {
 	records     int64
 	arrived     int64 // in this delivery
 	first, last uint32
-	// mask is the index of the last category set, maskOf.
-	mask   uint16
-	maskOf uint32
 }
 
 type guardianRef struct {

@@ -236,7 +236,7 @@ func (e *erasure) dropKeys(ctx context.Context, tx *sql.Tx, table *pageKeys, num
 	if err := randomKeys(e.store.cfg.Rand, key); err != nil {
 		return err
 	}
-	return replaceSegment(ctx, tx, e.head, segmentRow{kind: segKeys, c: int64(page), body: sealKeyPage(key, page*pageSize, &keys)})
+	return replaceSegment(ctx, tx, e.head, segmentRow{kind: segKeys, c: int64(page), body: sealKeyPage(nil, key, page*pageSize, &keys)})
 }
 
 // replaceSegment overwrites the visible segment and removes older ones.

@@ -101,11 +101,11 @@ func (w *indexWalk) keep(ctx context.Context, q int, merged []entry, changed boo
 		if !changed && (w.d.head.indexBits == largeBits || len(merged) == 0) {
 			return nil
 		}
-		b := make([]byte, 0, len(merged)*w.kind.entrySize())
+		w.out = slices.Grow(w.out[:0], len(merged)*w.kind.entrySize())
 		for _, e := range merged {
-			b = w.kind.append(b, e)
+			w.out = w.kind.append(w.out, e)
 		}
-		return w.write(ctx, segmentRow{kind: segIndex, a: w.d.head.indexKey(w.kind, w.bits), c: int64(q), body: b})
+		return w.write(ctx, segmentRow{kind: segIndex, a: w.d.head.indexKey(w.kind, w.bits), c: int64(q), body: w.out})
 	}
 	w.changed = w.changed || changed
 	for _, e := range merged {

@@ -286,7 +286,8 @@ func (d *Delivery) packHolding(b []byte, ds *deliveredDataset, h Holding, at Ori
 		return nil, errSkip
 	}
 	ds.Categories |= category.Set(set)
-	mask, known := ds.mask, ds.maskOf == set
+	last := &d.lastMasks[set*0x9e3779b1>>24]
+	mask, known := last.mask, last.set == set
 	if !known {
 		mask, known = d.masks[set]
 	}
@@ -298,7 +299,7 @@ func (d *Delivery) packHolding(b []byte, ds *deliveredDataset, h Holding, at Ori
 		d.masks[set] = mask
 		d.sets = append(d.sets, set)
 	}
-	ds.mask, ds.maskOf = mask, set
+	last.set, last.mask = set, mask
 	if h.Last == 0 {
 		h.Last = stillHeld
 	}

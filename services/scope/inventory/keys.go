@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unsafe"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -182,12 +183,10 @@ func openOnce(dst []byte, key *[keySize]byte, sealed, context []byte) ([]byte, e
 	return aead.Open(dst, zeroNonce[:], sealed, context)
 }
 
-func sealKeyPage(pageKey *[keySize]byte, firstNumber uint32, keys *personKeys) []byte {
-	plain := make([]byte, 0, pageSize*keySize)
-	for i := range keys {
-		plain = append(plain, keys[i][:]...)
-	}
-	return sealOnce(make([]byte, 0, len(plain)+chacha20poly1305.Overhead), pageKey, plain, numberContext(firstNumber))
+// sealKeyPage appends the sealed keys to dst.
+func sealKeyPage(dst []byte, pageKey *[keySize]byte, firstNumber uint32, keys *personKeys) []byte {
+	plain := unsafe.Slice(&keys[0][0], len(keys)*keySize)
+	return sealOnce(dst, pageKey, plain, numberContext(firstNumber))
 }
 
 func openKeyPage(pageKey *[keySize]byte, firstNumber uint32, sealed []byte, keys *personKeys) error {

@@ -27,6 +27,8 @@ type placer struct {
 	rows    [][]byte
 	moves   map[uint16]move
 	moved   bool // the moves of the chunk changed
+	// The present page as it is written.
+	keyPage, recordPage []byte
 }
 
 func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
@@ -128,9 +130,10 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 	}
 	p.table[page] = p.fresh[pageSize]
 	row := int64(first / pageSize)
-	return true, errors.Join(
-		p.w.put(ctx, segmentRow{kind: segKeys, c: row, body: sealKeyPage(&p.table[page], first, &p.keys)}),
-		p.w.put(ctx, segmentRow{kind: segRecords, c: row, body: p.records.build()}))
+	p.keyPage = sealKeyPage(p.keyPage[:0], &p.table[page], first, &p.keys)
+	p.recordPage = p.records.append(p.recordPage[:0])
+	return true, errors.Join(p.w.put(ctx, segmentRow{kind: segKeys, c: row, body: p.keyPage}),
+		p.w.put(ctx, segmentRow{kind: segRecords, c: row, body: p.recordPage}))
 }
 
 // rowsOf returns the rows of one number in a canonical order, those about the

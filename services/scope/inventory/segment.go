@@ -350,12 +350,8 @@ func (p *recordPage) parse(body []byte) error {
 	return nil
 }
 
-func (p *recordPage) build() []byte {
-	size := 2 * pageSize
-	for i := range p {
-		size += len(p[i])
-	}
-	dst := make([]byte, 0, size)
+// append appends the page to dst.
+func (p *recordPage) append(dst []byte) []byte {
 	for i := range p {
 		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(p[i])))
 	}
