@@ -102,19 +102,40 @@ func (p *people) fetchRun(ctx context.Context, first, last uint32) error {
 	if err != nil {
 		return err
 	}
-	err = readSegments(ctx, p.q, p.head, segKeys, 0, int64(first), int64(last)+1, func(c int64, body []byte) error {
+	open := func(c uint32, page *openedPage, body []byte) error {
+		return openKeyPage(&table[c%pages], c*pageSize, body, &page.keys)
+	}
+	// Keys on a shelf are read with the records that follow them there.
+	onShelf := map[int64]place{}
+	err = placedSegments(ctx, p.q, p.head, segKeys, 0, int64(first), int64(last)+1, func(c int64, body []byte, at place) error {
 		page := new(openedPage)
 		p.pages[uint32(c)] = page
-		return openKeyPage(&table[c%pages], uint32(c)*pageSize, body, &page.keys)
+		if at.shelf != 0 {
+			onShelf[c] = at
+			return nil
+		}
+		return open(uint32(c), page, body)
 	})
 	if err != nil {
 		return err
 	}
-	return readSegments(ctx, p.q, p.head, segRecords, 0, int64(first), int64(last)+1, func(c int64, body []byte) error {
-		if page := p.pages[uint32(c)]; page != nil {
-			return page.records.parse(body)
+	return placedSegments(ctx, p.q, p.head, segRecords, 0, int64(first), int64(last)+1, func(c int64, body []byte, at place) error {
+		page := p.pages[uint32(c)]
+		if page == nil {
+			return nil
 		}
-		return nil
+		if keysAt := onShelf[c]; keysAt.shelf != 0 {
+			keys, err := p.head.bodies.read(p.head.id, keysAt)
+			if err := errors.Join(err, open(uint32(c), page, keys)); err != nil {
+				return err
+			}
+		}
+		if at.shelf != 0 {
+			if body, err = p.head.bodies.read(p.head.id, at); err != nil {
+				return err
+			}
+		}
+		return page.records.parse(body)
 	})
 }
 
@@ -482,6 +503,7 @@ func (s *Store) Stream(ctx context.Context, org, caseID string, revision int, co
 		if err != nil {
 			return err
 		}
+		defer p.head.bodies.readOn()()
 		var answer event.ContactsAnswer
 		return eachBatch(l, func(numbers []uint32, exposed *[chunkSize]uint32) error {
 			for len(numbers) > 0 {

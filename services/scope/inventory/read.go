@@ -38,6 +38,19 @@ func readSegment(ctx context.Context, q querier, h head, kind, a, c int64) ([]by
 // readSegments calls f for the segments of a kind with c from, inclusive, to,
 // exclusive, in order.
 func readSegments(ctx context.Context, q querier, h head, kind, a, from, to int64, f func(c int64, body []byte) error) error {
+	return placedSegments(ctx, q, h, kind, a, from, to, func(c int64, body []byte, p place) error {
+		if p.shelf != 0 {
+			var err error
+			if body, err = h.bodies.read(h.id, p); err != nil {
+				return err
+			}
+		}
+		return f(c, body)
+	})
+}
+
+// placedSegments is readSegments for those who read what stands on shelves themselves.
+func placedSegments(ctx context.Context, q querier, h head, kind, a, from, to int64, f func(c int64, body []byte, p place) error) error {
 	rows, err := q.QueryContext(ctx, `SELECT c, body, shelf, at, size FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND c >= $4 AND c < $5
 		AND generation <= $6 ORDER BY c`, h.id, kind, a, from, to, h.generation)
 	if err != nil {
@@ -50,12 +63,7 @@ func readSegments(ctx context.Context, q querier, h head, kind, a, from, to int6
 		if err := rows.Scan(&c, &body, &p.shelf, &p.at, &p.size); err != nil {
 			return err
 		}
-		if p.shelf != 0 {
-			if body, err = h.bodies.read(h.id, p); err != nil {
-				return err
-			}
-		}
-		return f(c, body)
+		return f(c, body, p)
 	})
 	if err != nil {
 		return segmentError(kind, a, from, err)

@@ -102,16 +102,44 @@ func roundUp(n int64) int64 { return (n + blockSize - 1) &^ (blockSize - 1) }
 // one goroutine.
 type shelfReader struct {
 	shelves *shelves
-	name    shelfName
-	window  []byte // aligned
-	from    int64
+	stretch
+	spare []byte
+	// next is what is read while the present stretch is used; nil without readOn.
+	on   bool
+	next chan stretch
 }
 
-// A read that goes on where the last one ended, or nearly, reads ahead.
+// stretch is a part of a shelf.
+type stretch struct {
+	name  shelfName
+	from  int64
+	bytes []byte // aligned
+	err   error
+}
+
+func (s *stretch) holds(name shelfName, p place) bool {
+	return name == s.name && p.at >= s.from && p.at+p.size <= s.from+int64(len(s.bytes))
+}
+
+// A read that goes on where the last one ended, or nearly, reads ahead; the
+// next stretch overlaps by what a body takes at most, but for giants.
 const (
 	readAhead = 1 << 20
 	nearby    = 64 << 10
 )
+
+// readOn lets the reader read the next stretch while the present one is used,
+// until the function it returns is called.
+func (r *shelfReader) readOn() (stop func()) {
+	r.on = true
+	return func() {
+		r.on = false
+		if r.next != nil {
+			<-r.next
+			r.next = nil
+		}
+	}
+}
 
 // read returns a copy of a body.
 func (r *shelfReader) read(inventory int64, p place) ([]byte, error) {
@@ -119,32 +147,54 @@ func (r *shelfReader) read(inventory int64, p place) ([]byte, error) {
 		return nil, errors.New("the body is on a shelf and was sought in its row")
 	}
 	name := shelfName{inventory, p.shelf}
-	if name != r.name || p.at < r.from || p.at+p.size > r.from+int64(len(r.window)) {
+	if !r.holds(name, p) {
 		if err := r.move(name, p); err != nil {
 			return nil, fmt.Errorf("read shelf %s: %w", filepath.Base(r.shelves.file(name)), err)
 		}
 	}
-	return append(make([]byte, 0, p.size), r.window[p.at-r.from:][:p.size]...), nil
+	return append(make([]byte, 0, p.size), r.bytes[p.at-r.from:][:p.size]...), nil
 }
 
-// move reads the window that begins at a body.
+// move reads the stretch that begins with a body.
 func (r *shelfReader) move(name shelfName, p place) error {
 	f, err := r.shelves.reader(name)
 	if err != nil {
 		return err
 	}
-	from, size := p.at&^(blockSize-1), roundUp(p.at+p.size)-p.at&^(blockSize-1)
-	if gap := p.at - r.from - int64(len(r.window)); name == r.name && gap > -blockSize && gap < nearby {
-		size = max(size, readAhead)
+	gap := p.at - r.from - int64(len(r.bytes))
+	goesOn := name == r.name && gap > -nearby && gap < nearby
+	if r.next != nil {
+		last := r.stretch
+		r.stretch, r.next = <-r.next, nil
+		r.spare = last.bytes
 	}
-	if int64(cap(r.window)) < size {
-		r.window = aligned(int(size))
+	if !r.holds(name, p) {
+		from := p.at &^ (blockSize - 1)
+		size := roundUp(p.at+p.size) - from
+		if goesOn {
+			size = max(size, readAhead)
+		}
+		r.stretch = readStretch(f, name, from, size, r.bytes)
 	}
-	n, err := f.ReadAt(r.window[:size], from)
-	if from+int64(n) < p.at+p.size {
-		r.name = shelfName{}
-		return errors.Join(err, errSegment)
+	if !r.holds(name, p) {
+		err := errors.Join(r.err, errSegment)
+		r.stretch = stretch{bytes: r.bytes}
+		return err
 	}
-	r.name, r.from, r.window = name, from, r.window[:n]
+	if r.on && goesOn {
+		next := make(chan stretch, 1)
+		from, into := (r.from+int64(len(r.bytes))-nearby)&^(blockSize-1), r.spare
+		go func() { next <- readStretch(f, name, from, readAhead, into) }()
+		r.next, r.spare = next, nil
+	}
 	return nil
+}
+
+// readStretch reads into the memory of another stretch.
+func readStretch(f *os.File, name shelfName, from, size int64, into []byte) stretch {
+	if int64(cap(into)) < size {
+		into = aligned(int(size))
+	}
+	n, err := f.ReadAt(into[:size], from)
+	return stretch{name, from, into[:n], err}
 }

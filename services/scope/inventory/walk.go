@@ -43,6 +43,7 @@ func (s *Store) Walk(ctx context.Context, org, caseID string, revision, part, pa
 		if err != nil {
 			return err
 		}
+		defer p.head.bodies.readOn()()
 		generation = p.head.generation
 		w := walker{p: p, visit: visit, numbers: make([]uint32, 0, walkBatch), guardians: map[person.Number]*person.Contact{}}
 		var exposed [chunkSize]uint32
