@@ -268,7 +268,7 @@ func (p *people) fetchPages(ctx context.Context, at []uint32) error {
 		}
 	}
 	rows, err := p.q.QueryContext(ctx, `SELECT kind, c, body, shelf, at, size FROM segment WHERE inventory = $1 AND kind IN (2, 3) AND a = 0 AND generation <= $2
-		AND c IN (`+string(marks[2:])+`) ORDER BY kind DESC, c, generation`, args...)
+		AND c IN (`+string(marks[2:])+`) ORDER BY c, kind DESC, generation`, args...)
 	if err != nil {
 		return segmentError(segKeys, 0, int64(at[0]), err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -157,7 +158,8 @@ func (e *erasure) run(ctx context.Context) error {
 		if err := dropUnfinished(ctx, tx, e.head); err != nil {
 			return err
 		}
-		if err := e.resealTables(ctx, tx, old, next); err != nil {
+		edit := prepare(tx)
+		if err := errors.Join(e.resealTables(ctx, edit, old, next), edit.close()); err != nil {
 			return err
 		}
 		for _, number := range e.numbers {
@@ -174,7 +176,7 @@ func (e *erasure) run(ctx context.Context) error {
 	})
 }
 
-func (e *erasure) resealTables(ctx context.Context, tx *sql.Tx, old, next *tree) error {
+func (e *erasure) resealTables(ctx context.Context, tx editor, old, next *tree) error {
 	rest := e.numbers
 	for c := uint32(0); c <= e.head.people>>16; c++ {
 		sealed, err := readSegment(ctx, tx, e.head, segTable, 0, int64(c))
@@ -216,7 +218,7 @@ func (e *erasure) resealTables(ctx context.Context, tx *sql.Tx, old, next *tree)
 }
 
 // dropKeys takes the keys of numbers of one page out of it.
-func (e *erasure) dropKeys(ctx context.Context, tx *sql.Tx, table *pageKeys, numbers []uint32) error {
+func (e *erasure) dropKeys(ctx context.Context, tx editor, table *pageKeys, numbers []uint32) error {
 	page := numbers[0] / pageSize
 	key := &table[page%pages]
 	if isZero(key) {
@@ -240,7 +242,7 @@ func (e *erasure) dropKeys(ctx context.Context, tx *sql.Tx, table *pageKeys, num
 }
 
 // replaceSegment overwrites the visible segment and removes older ones.
-func replaceSegment(ctx context.Context, tx *sql.Tx, h head, r segmentRow) error {
+func replaceSegment(ctx context.Context, tx editor, h head, r segmentRow) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE segment SET body = $1, shelf = 0, at = 0, size = 0 WHERE inventory = $2 AND kind = $3 AND a = $4 AND c = $5 AND generation =
 		(SELECT MAX(generation) FROM segment WHERE inventory = $2 AND kind = $3 AND a = $4 AND c = $5 AND generation <= $6)`,
 		r.body, h.id, r.kind, r.a, r.c, h.generation); err != nil {

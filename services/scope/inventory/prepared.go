@@ -7,7 +7,7 @@ import (
 )
 
 // prepared is a querier that prepares every text once, for those who ask the
-// same of every chunk. Its user closes it.
+// same of every chunk. Its user closes it. The texts are those of this package.
 type prepared struct {
 	tx    *sql.Tx
 	texts map[string]*sql.Stmt
@@ -19,7 +19,7 @@ func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, erro
 	if s := p.texts[query]; s != nil {
 		return s, nil
 	}
-	s, err := p.tx.PrepareContext(ctx, query)
+	s, err := p.tx.PrepareContext(ctx, query) //nolint:gosec // G701: see above
 	if err == nil {
 		p.texts[query] = s
 	}
@@ -39,9 +39,18 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	s, err := p.statement(ctx, query)
 	if err != nil {
-		return p.tx.QueryRowContext(ctx, query, args...) // which fails alike
+		return p.tx.QueryRowContext(ctx, query, args...) //nolint:gosec // G701: see above; it fails alike
 	}
 	return s.QueryRowContext(ctx, args...)
+}
+
+// ExecContext is that of the transaction.
+func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := p.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
 }
 
 func (p *prepared) close() error {

@@ -126,6 +126,7 @@ func (s *stretch) holds(name shelfName, p place) bool {
 const (
 	readAhead = 1 << 20
 	nearby    = 64 << 10
+	atLeast   = 32 << 10 // a page of keys with the records behind it
 )
 
 // readOn lets the reader read the next stretch while the present one is used,
@@ -170,7 +171,7 @@ func (r *shelfReader) move(name shelfName, p place) error {
 	}
 	if !r.holds(name, p) {
 		from := p.at &^ (blockSize - 1)
-		size := roundUp(p.at+p.size) - from
+		size := max(roundUp(p.at+p.size)-from, atLeast)
 		if goesOn {
 			size = max(size, readAhead)
 		}

@@ -121,6 +121,12 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// editor reads and writes.
+type editor interface {
+	querier
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 func readHead(ctx context.Context, q querier, org string) (head, error) {
 	h := head{org: org}
 	var text string
