@@ -43,13 +43,17 @@ type place struct{ shelf, at, size int64 }
 type shelves struct {
 	path string // of the database; empty if it takes none
 	mu   sync.Mutex
-	open map[shelfName]*os.File
+	open map[shelfName]openShelf
 }
+
+// openShelf is a shelf that is read: here and there through the page cache, as
+// the same may be asked for again, and from one end to the other past it.
+type openShelf struct{ cached, direct *os.File }
 
 type shelfName struct{ inventory, number int64 }
 
 func newShelves(db *sqldb.DB) *shelves {
-	return &shelves{path: db.Path, open: map[shelfName]*os.File{}}
+	return &shelves{path: db.Path, open: map[shelfName]openShelf{}}
 }
 
 func (s *shelves) bodies() *shelfReader { return &shelfReader{shelves: s} }
@@ -60,21 +64,25 @@ func (s *shelves) file(n shelfName) string {
 
 // reader returns a shelf to be read. It stays open: whoever began to read before
 // it was replaced can go on.
-func (s *shelves) reader(n shelfName) (*os.File, error) {
+func (s *shelves) reader(n shelfName) (openShelf, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.open[n]; f != nil {
+	if f, open := s.open[n]; open {
 		return f, nil
 	}
-	f, err := openDirect(s.file(n), os.O_RDONLY)
+	cached, err := os.Open(s.file(n))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; if that was not just now, restore the file from the backup of the database", errReplaced)
+		return openShelf{}, fmt.Errorf("%w; if that was not just now, restore the file from the backup of the database", errReplaced)
 	}
 	if err != nil {
-		return nil, err
+		return openShelf{}, err
 	}
-	s.open[n] = f
-	return f, nil
+	direct, err := openDirect(s.file(n), os.O_RDONLY)
+	if err != nil {
+		return openShelf{}, errors.Join(err, cached.Close())
+	}
+	s.open[n] = openShelf{cached, direct}
+	return s.open[n], nil
 }
 
 var errReplaced = errors.New("what is read was replaced by a delivery: try again")
@@ -172,10 +180,11 @@ func (r *shelfReader) move(name shelfName, p place) error {
 	if !r.holds(name, p) {
 		from := p.at &^ (blockSize - 1)
 		size := max(roundUp(p.at+p.size)-from, atLeast)
+		file := f.cached
 		if goesOn {
-			size = max(size, readAhead)
+			file, size = f.direct, max(size, readAhead)
 		}
-		r.stretch = readStretch(f, name, from, size, r.bytes)
+		r.stretch = readStretch(file, name, from, size, r.bytes)
 	}
 	if !r.holds(name, p) {
 		err := errors.Join(r.err, errSegment)
@@ -185,7 +194,7 @@ func (r *shelfReader) move(name shelfName, p place) error {
 	if r.on && goesOn {
 		next := make(chan stretch, 1)
 		from, into := (r.from+int64(len(r.bytes))-nearby)&^(blockSize-1), r.spare
-		go func() { next <- readStretch(f, name, from, readAhead, into) }()
+		go func() { next <- readStretch(f.direct, name, from, readAhead, into) }()
 		r.next, r.spare = next, nil
 	}
 	return nil
