@@ -30,9 +30,8 @@ type people struct {
 	tombs *tombstones
 	pages map[uint32]*openedPage
 	table map[uint32]*pageKeys
-	// joined lists the duplicates of a person, by chunk.
-	joined map[uint32]map[uint32][]event.PersonJoined
-	plain  []byte
+	links map[linkKey][]byte
+	plain []byte
 }
 
 type openedPage struct {
@@ -56,7 +55,7 @@ func (s *Store) people(ctx context.Context, q querier, org string) (*people, err
 	}
 	return &people{
 		store: s, q: q, head: h, tree: t, tombs: tombs, pages: map[uint32]*openedPage{}, table: map[uint32]*pageKeys{},
-		joined: map[uint32]map[uint32][]event.PersonJoined{},
+		links: map[linkKey][]byte{},
 	}, nil
 }
 
@@ -152,35 +151,6 @@ func (p *people) record(number uint32) (string, error) {
 		return "", fmt.Errorf("record of person %d does not open with its key", number)
 	}
 	return string(p.plain), nil
-}
-
-// duplicates returns the numbers that are the same person as number.
-func (p *people) duplicates(ctx context.Context, number uint32) ([]event.PersonJoined, error) {
-	chunk := number >> 16
-	joined, known := p.joined[chunk]
-	if !known {
-		body, err := readSegment(ctx, p.q, p.head, segJoined, 0, int64(chunk))
-		if err != nil {
-			return nil, err
-		}
-		joined = map[uint32][]event.PersonJoined{}
-		err = eachAlias(body, func(low uint16, other uint32, reason uint8) {
-			n := chunk<<16 | uint32(low)
-			joined[n] = append(joined[n], event.PersonJoined{Number: person.Number(other), Reason: reasonText(reason)})
-		})
-		if err != nil {
-			return nil, segmentError(segJoined, 0, int64(chunk), err)
-		}
-		p.joined[chunk] = joined
-	}
-	return joined[number], nil
-}
-
-func reasonText(code uint8) string {
-	if int(code) < len(joinReasons) {
-		return joinReasons[code]
-	}
-	return ""
 }
 
 // contacts fills in the contacts of numbers, which ascend, and returns how many
@@ -387,26 +357,6 @@ func (p *people) exposed(ctx context.Context, l *list, contacts []person.Contact
 		c.Exposed = l.exposedOf(number)
 	}
 	return nil
-}
-
-// standsFor returns the person whom a number was found to be a duplicate of, or
-// the number itself.
-func (p *people) standsFor(ctx context.Context, number uint32) (uint32, error) {
-	chunk := number >> 16
-	body, err := readSegment(ctx, p.q, p.head, segAliases, 0, int64(chunk))
-	if err != nil {
-		return 0, err
-	}
-	same := number
-	err = eachAlias(body, func(low uint16, target uint32, _ uint8) {
-		if low == uint16(number) {
-			same = target
-		}
-	})
-	if err != nil {
-		return 0, segmentError(segAliases, 0, int64(chunk), err)
-	}
-	return same, nil
 }
 
 // told is the audit of an answer: to the sender, or to a person who looks at

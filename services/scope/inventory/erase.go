@@ -82,18 +82,14 @@ func (e *erasure) collect(ctx context.Context, asked []person.Number) error {
 		if err != nil {
 			return err
 		}
-		all, err := readAliases(ctx, tx, e.head)
-		if err != nil {
-			return err
-		}
 		seen := map[uint32]bool{}
 		for _, n := range asked {
-			number := uint32(n)
-			if number == 0 || number > e.head.people {
+			if n == 0 || uint32(n) > e.head.people {
 				return fmt.Errorf("there is no person %d", n)
 			}
-			if a, joined := all.pairs[number]; joined {
-				number = a.target
+			number, err := p.standsFor(ctx, uint32(n))
+			if err != nil {
+				return err
 			}
 			if seen[number] || p.tombs.has(number) {
 				continue

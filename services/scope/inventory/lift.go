@@ -64,15 +64,11 @@ func (l *lifting) collect(ctx context.Context, asked []person.Number) error {
 		if err != nil {
 			return err
 		}
-		all, err := readAliases(ctx, tx, l.head)
-		if err != nil {
-			return err
-		}
 		seen := map[uint32]bool{}
 		for _, n := range asked {
-			number := uint32(n)
-			if a, joined := all.pairs[number]; joined {
-				number = a.target
+			number, err := p.standsFor(ctx, uint32(n))
+			if err != nil {
+				return err
 			}
 			if seen[number] || !p.tombs.has(number) {
 				continue

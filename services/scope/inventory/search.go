@@ -57,19 +57,15 @@ func (s *Store) FindPerson(ctx context.Context, q event.PersonQuestion) (event.P
 		if err != nil {
 			return err
 		}
-		all, err := readAliases(ctx, tx, p.head)
-		if err != nil {
-			return err
-		}
-		numbers, err := p.search(ctx, q, all)
+		numbers, err := p.search(ctx, q)
 		if err != nil {
 			return err
 		}
 		shown, last := map[uint32]bool{}, uint32(0)
 		for _, found := range numbers {
-			n := found
-			if a, joined := all.pairs[n]; joined {
-				n = a.target
+			n, err := p.standsFor(ctx, found)
+			if err != nil {
+				return err
 			}
 			if shown[n] {
 				continue
@@ -99,7 +95,7 @@ func (s *Store) FindPerson(ctx context.Context, q event.PersonQuestion) (event.P
 // search returns the numbers a question means, ascending, a page and a little
 // more; the search kinds of the index are short, so their finds are held
 // against the record.
-func (p *people) search(ctx context.Context, q event.PersonQuestion, all aliases) ([]uint32, error) {
+func (p *people) search(ctx context.Context, q event.PersonQuestion) ([]uint32, error) {
 	if q.Number != 0 {
 		if uint32(q.Number) > p.head.people {
 			return nil, fmt.Errorf("%w: there is no person %d", ErrAsked, q.Number)
@@ -108,7 +104,7 @@ func (p *people) search(ctx context.Context, q event.PersonQuestion, all aliases
 	}
 	h := p.tree.blind.hasher()
 	look := func(k kindOfIndex, hash hash128, same func(*Person) bool) ([]uint32, error) {
-		l := lookup{people: p, same: same, after: uint32(q.After), joined: all.pairs}
+		l := lookup{people: p, same: same, after: uint32(q.After)}
 		return l.numbers(ctx, k, hash)
 	}
 	if q.Ref != "" {
@@ -135,10 +131,9 @@ func (p *people) search(ctx context.Context, q event.PersonQuestion, all aliases
 type lookup struct {
 	*people
 	// same reports whether a record is what was looked for; nil takes every find.
-	same   func(*Person) bool
-	after  uint32
-	joined map[uint32]alias
-	who    Person
+	same  func(*Person) bool
+	after uint32
+	who   Person
 }
 
 // numbers returns those beyond after, ascending, without the duplicates of
@@ -161,12 +156,18 @@ func (l *lookup) numbers(ctx context.Context, k kindOfIndex, hash hash128) ([]ui
 			break
 		}
 		is, err := l.is(ctx, n)
-		if a, joined := l.joined[n]; err == nil && is && joined && found[a.target] {
-			is, err = l.is(ctx, a.target)
-			is = !is
-		}
 		if err != nil {
 			return nil, err
+		}
+		oldest, err := l.standsFor(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if is && oldest != n && found[oldest] {
+			if is, err = l.is(ctx, oldest); err != nil {
+				return nil, err
+			}
+			is = !is
 		}
 		if is {
 			numbers = append(numbers, n)
