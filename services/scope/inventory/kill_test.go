@@ -135,7 +135,8 @@ func TestAKilledImportIsTakenUpWithTheSameResult(t *testing.T) {
 }
 
 // deadline kills the process when it is asked for the n-th time whether to go
-// on: a scan asks at every chunk, the driver at every statement.
+// on: a scan asks at every chunk, database/sql after every statement from a
+// goroutine of its own, so the last may come when the list is kept already.
 type deadline struct {
 	context.Context
 	left atomic.Int64
@@ -191,8 +192,9 @@ func TestAKilledSealIsTakenUpWithTheSameDigest(t *testing.T) {
 		if _, err := db.ExecContext(t.Context(), `DROP TRIGGER IF EXISTS die`); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.SealedFor(t.Context(), "vardag", "c", "st"); !errors.Is(err, ErrNotSealed) {
-			t.Errorf("killed at «%s», something is sealed: %v", phase, err)
+		kept, err := s.SealedFor(t.Context(), "vardag", "c", "st")
+		if whole := err == nil && kept.Digest == want && phase != "seal kept"; !whole && !errors.Is(err, ErrNotSealed) {
+			t.Errorf("killed at «%s», something else is sealed: %v", phase, err)
 		}
 		sealed, err := s.Seal(t.Context(), "vardag", "c", "st", autumn(), Policy{})
 		if err != nil || sealed.Digest != want || sealed.Revision != 1 {
