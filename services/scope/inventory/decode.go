@@ -29,6 +29,9 @@ func nextField(s string) (tag byte, value, rest string) {
 }
 
 func uvarint(s string) (uint64, int) {
+	if s != "" && s[0] < 0x80 {
+		return uint64(s[0]), 1
+	}
 	var v uint64
 	for i := 0; i < len(s) && i < 5; i++ {
 		v |= uint64(s[i]&0x7f) << (7 * i)
@@ -153,6 +156,9 @@ func word(words []string, code byte) string {
 }
 
 func number32(v string) uint32 {
+	if len(v) >= 4 { // in one load
+		return uint32(v[0]) | uint32(v[1])<<8 | uint32(v[2])<<16 | uint32(v[3])<<24
+	}
 	var n uint32
 	for i := 0; i < len(v) && i < 4; i++ {
 		n |= uint32(v[i]) << (8 * i)

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/zeebo/blake3"
 )
 
 // Source is one table to be imported.
@@ -67,7 +68,7 @@ func (d *Delivery) run(ctx context.Context, sources []Source, o Options) (Report
 		d.Progress = o.Progress
 	}
 	slices.SortStableFunc(sources, func(a, b Source) int { return tableOrder(a) - tableOrder(b) })
-	digest := &meter{Hash: sha256.New(), progress: d.Progress}
+	digest := &meter{Hash: blake3.New(), progress: d.Progress}
 	for _, src := range sources {
 		digest.total += src.Size
 	}
