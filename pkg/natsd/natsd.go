@@ -197,6 +197,15 @@ func (s *Server) Address() string {
 	return ""
 }
 
+// Streams returns how many streams the server has, those of buckets among them.
+func (s *Server) Streams() (int, error) {
+	info, err := s.ns.Jsz(nil)
+	if err != nil {
+		return 0, fmt.Errorf("count streams: %w", err)
+	}
+	return info.Streams, nil
+}
+
 // Close stops the server, waits until its files are written, and unlocks the
 // data folder. It may be called twice.
 func (s *Server) Close() {

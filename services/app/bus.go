@@ -39,11 +39,15 @@ func (a *App) addNATS() {
 }
 
 // makeStreams makes the streams of the embedded server, unless an earlier start
-// has made the same: nobody else changes them, and a dozen updates that change
-// nothing would be half of what a start costs.
+// has made the same and all are there: nobody else changes them, and a dozen
+// updates that change nothing would be half of what a start costs.
 func (a *App) makeStreams(ctx context.Context) error {
-	made, want := filepath.Join(a.Settings.DataDir, "nats", "streams"), bus.StreamsDigest(1)
-	if have, err := os.ReadFile(made); err == nil && string(have) == want {
+	file := filepath.Join(a.Settings.DataDir, "nats", "streams")
+	want, err := a.streams()
+	if err != nil {
+		return err
+	}
+	if made, err := os.ReadFile(file); err == nil && string(made) == want {
 		return nil
 	}
 	admin, err := a.NATS.Connect(natsd.Admin)
@@ -54,7 +58,16 @@ func (a *App) makeStreams(ctx context.Context) error {
 	if err := bus.EnsureStreams(ctx, admin, 1); err != nil {
 		return err
 	}
-	return os.WriteFile(made, []byte(want), 0o600)
+	if want, err = a.streams(); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(want), 0o600)
+}
+
+// streams names what streams the program wants and says how many there are.
+func (a *App) streams() (string, error) {
+	n, err := a.NATS.Streams()
+	return fmt.Sprintf("%s %d\n", bus.StreamsDigest(1), n), err
 }
 
 // connect opens a service's own connection, as its own user.

@@ -51,18 +51,25 @@ func started(t *testing.T, dir string, look func(jetstream.JetStream)) {
 	}
 }
 
-// A new version of the program may want other streams than those of the folder.
-func TestStreamsAreMadeAgainWhenTheProgramWantsOthers(t *testing.T) {
+// A new version of the program may want other streams than those of the folder,
+// and a folder may have lost one.
+func TestStreamsAreMadeAgainWhenOneIsMissingOrTheProgramWantsOthers(t *testing.T) {
 	dir := t.TempDir()
-	dead := func(js jetstream.JetStream) error {
-		_, err := js.Stream(t.Context(), event.StreamDead)
-		return err
-	}
+	const older = "as an older program wanted it"
 	started(t, dir, func(js jetstream.JetStream) {
-		if err := dead(js); err != nil {
+		if err := js.DeleteStream(t.Context(), event.StreamDead); err != nil {
 			t.Errorf("after the first start: %v", err)
 		}
-		if err := js.DeleteStream(t.Context(), event.StreamDead); err != nil {
+	})
+	started(t, dir, func(js jetstream.JetStream) {
+		stream, err := js.Stream(t.Context(), event.StreamDead)
+		if err != nil {
+			t.Errorf("after a stream was lost: %v", err)
+			return
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.Description = older
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
 			t.Error(err)
 		}
 	})
@@ -70,7 +77,8 @@ func TestStreamsAreMadeAgainWhenTheProgramWantsOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	started(t, dir, func(js jetstream.JetStream) {
-		if err := dead(js); err != nil {
+		stream, err := js.Stream(t.Context(), event.StreamDead)
+		if err != nil || stream.CachedInfo().Config.Description == older {
 			t.Errorf("after the start of a program with other streams: %v", err)
 		}
 	})
