@@ -75,17 +75,29 @@ func readNames(t *testing.T, s *Store, statement string) string {
 }
 
 func TestAShelfThatCannotBeFilledLeavesTheStoreAsItWas(t *testing.T) {
-	dir := t.TempDir()
-	v := openVaultOf(t, dir, 100)
-	mustImport(t, v.Store, "vardag", canarySources()) // two people: no shelf
-	if err := os.Mkdir(filepath.Join(dir, "scope.db-shelf-1-2"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := v.Import(t.Context(), "vardag", fiveHundred("Anna"), Options{}); err == nil || !strings.Contains(err.Error(), "make shelf") {
-		t.Errorf("error %v", err)
-	}
-	if a, err := v.Inventory(t.Context(), "vardag"); err != nil || a.People != 2 {
-		t.Errorf("%d people afterwards: %v", a.People, err)
+	for want, spoil := range map[string]func(shelf string) error{
+		"make shelf":              func(shelf string) error { return os.Mkdir(shelf, 0o700) },
+		"no space left on device": func(shelf string) error { return os.Symlink("/dev/full", shelf) },
+	} {
+		dir := t.TempDir()
+		v := openVaultOf(t, dir, 100)
+		mustImport(t, v.Store, "vardag", canarySources()) // two people: no shelf
+		shelf := filepath.Join(dir, "scope.db-shelf-1-2")
+		if err := spoil(shelf); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Import(t.Context(), "vardag", fiveHundred("Anna"), Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+		if a, err := v.Inventory(t.Context(), "vardag"); err != nil || a.People != 2 {
+			t.Errorf("«%s»: %d people afterwards: %v", want, a.People, err)
+		}
+		if err := os.RemoveAll(shelf); err != nil {
+			t.Fatal(err)
+		}
+		if r := mustImport(t, v.Store, "vardag", fiveHundred("Anna")); r.New != 500 {
+			t.Errorf("«%s»: import when there is room again: %+v", want, r)
+		}
 	}
 }
 
