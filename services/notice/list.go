@@ -18,9 +18,10 @@ import (
 const pageSize = event.MaxContacts
 
 // slices of a page for channels with one request a person, so that several
-// workers share a page. Slice number 9 is the whole page.
+// workers share a page: more would cost more rounds, fewer would leave more
+// people to look up when a worker dies. Slice number 9 is the whole page.
 const (
-	slicesOfPage = 4
+	slicesOfPage = 2
 	wholePage    = 9
 )
 

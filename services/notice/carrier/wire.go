@@ -26,8 +26,12 @@ func Watch(ctx context.Context) (context.Context, *Wire) {
 
 // Lost classifies a request that got no answer: NotSent if its body provably
 // never left, else InDoubt.
-func (w *Wire) Lost(err error) Answer {
-	if !w.headers.Load() {
+func (w *Wire) Lost(err error) Answer { return Unanswered(w.headers.Load(), err) }
+
+// Unanswered classifies a request that got no answer, by whether any of its
+// body can have left.
+func Unanswered(left bool, err error) Answer {
+	if !left {
 		return Answer{Class: NotSent, Detail: "no connection: " + plainCause(err)}
 	}
 	return Answer{Class: InDoubt, Detail: "no answer: " + plainCause(err)}
@@ -49,14 +53,15 @@ func plainCause(err error) string {
 	return "unknown cause"
 }
 
-// Status classifies an HTTP answer by its status alone. Vendors refine it.
-func Status(status int, h http.Header, now time.Time) Answer {
+// Status classifies an HTTP answer by its status alone; header gives the first
+// value of a header by its name. Vendors refine it.
+func Status(status int, header func(string) string, now time.Time) Answer {
 	a := Answer{Status: status, Detail: "HTTP " + strconv.Itoa(status)}
 	switch {
 	case status >= 200 && status < 300:
 		a.Class = Accepted
 	case status == http.StatusTooManyRequests:
-		a.Class, a.RetryAfter = Slow, RetryAfter(h, now)
+		a.Class, a.RetryAfter = Slow, RetryAfter(header, now)
 	case status == http.StatusUnauthorized, status == http.StatusPaymentRequired, status == http.StatusForbidden:
 		a.Class = Account
 	case status == http.StatusRequestTimeout, status >= 500:
@@ -70,8 +75,8 @@ func Status(status int, h http.Header, now time.Time) Answer {
 }
 
 // RetryAfter reads Retry-After (seconds or a date) or X-RateLimit-Reset (unix seconds).
-func RetryAfter(h http.Header, now time.Time) time.Duration {
-	if v := h.Get("Retry-After"); v != "" {
+func RetryAfter(header func(string) string, now time.Time) time.Duration {
+	if v := header("Retry-After"); v != "" {
 		if s, err := strconv.Atoi(v); err == nil && s >= 0 {
 			return time.Duration(s) * time.Second
 		}
@@ -79,7 +84,7 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 			return max(0, t.Sub(now))
 		}
 	}
-	if s, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil {
+	if s, err := strconv.ParseInt(header("X-RateLimit-Reset"), 10, 64); err == nil {
 		return max(0, min(time.Unix(s, 0).Sub(now), time.Hour))
 	}
 	return 0

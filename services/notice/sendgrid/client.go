@@ -79,7 +79,7 @@ func (c *Client) post(ctx context.Context, method rest.Method, path string, body
 		return wire.Lost(err), ""
 	}
 	// A status is an answer even when reading the rest of it failed.
-	a := carrier.Status(resp.StatusCode, http.Header(resp.Headers), c.cfg.Now())
+	a := carrier.Status(resp.StatusCode, http.Header(resp.Headers).Get, c.cfg.Now())
 	switch a.Class {
 	case carrier.Accepted:
 		a.ID = http.Header(resp.Headers).Get("X-Message-Id")
