@@ -41,11 +41,10 @@ func (s *Store) TellApart(ctx context.Context, org string, number person.Number,
 		return err
 	}
 	defer s.release(ctx, org, token)
-	h, err := readHead(ctx, s.db, org)
+	h, err := s.readHead(ctx, s.db, org)
 	if err != nil {
 		return err
 	}
-	h.bodies = s.shelves.bodies()
 	t, err := s.tree(ctx, h)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ type audited struct {
 
 func (s *Store) audit(ctx context.Context, org string, a audited) error {
 	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
-		h, err := readHead(ctx, tx, org)
+		h, err := s.readHead(ctx, tx, org)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func keepsHash(t *testing.T, form []byte, hash func(key []byte, value string) ha
 	if err := s.create(ctx, "vardag"); err != nil {
 		t.Fatal(err)
 	}
-	h, err := readHead(ctx, s.db, "vardag")
+	h, err := s.readHead(ctx, s.db, "vardag")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func keepsHash(t *testing.T, form []byte, hash func(key []byte, value string) ha
 	if err := s.RotateKeys(ctx, "vardag", "test"); err != nil {
 		t.Fatal(err)
 	}
-	h, err = readHead(ctx, s.db, "vardag")
+	h, err = s.readHead(ctx, s.db, "vardag")
 	if err != nil {
 		t.Fatal(err)
 	}

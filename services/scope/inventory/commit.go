@@ -22,6 +22,7 @@ type writer struct {
 	d          *Delivery
 	generation int64
 	rows       []segmentRow
+	shelved    []segmentRow // whose bodies are on the shelf
 	size       int
 	shelf      *shelf // nil if bodies lie in their rows
 }
@@ -34,22 +35,24 @@ const writeSize = 4 << 20
 func (w *writer) put(_ context.Context, seg segmentRow) error {
 	w.size += len(seg.body)
 	switch {
-	case !standsOnShelf(seg.kind):
+	case shelfOf(seg.kind, w.generation) == 0:
 	case w.shelf == nil:
 		seg.body = slices.Clone(seg.body)
 	default:
 		var err error
-		if seg.place, err = w.shelf.put(seg.body); err != nil {
+		if seg.place, err = w.shelf.put(seg.kind, seg.body); err != nil {
 			return fmt.Errorf("write the inventory of %s: %w", w.d.org, err)
 		}
-		seg.body = []byte{}
+		seg.body = nil
+		w.shelved = append(w.shelved, seg)
+		return nil
 	}
 	w.rows = append(w.rows, seg)
 	return nil
 }
 
 func (w *writer) boundary(ctx context.Context, force bool) error {
-	if w.size < writeSize && !force || len(w.rows) == 0 {
+	if w.size < writeSize && !force || len(w.rows)+len(w.shelved) == 0 {
 		return nil
 	}
 	if w.shelf != nil {
@@ -62,15 +65,14 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 		if err := d.store.renew(ctx, tx, d.org, d.token); err != nil {
 			return err
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO segment (inventory, kind, a, c, generation, body, shelf, at, size)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-			ON CONFLICT (inventory, kind, a, c, generation) DO UPDATE SET body = excluded.body, shelf = excluded.shelf, at = excluded.at, size = excluded.size`)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = insert.Close() }() // the transaction ends it in any case
 		for _, r := range w.rows {
-			if _, err := insert.ExecContext(ctx, d.head.id, r.kind, r.a, r.c, w.generation, r.body, r.place.shelf, r.place.at, r.place.size); err != nil {
+			if _, err := tx.ExecContext(ctx, insertSegment+`($1, $2, $3, $4, $5, $6, 0, 0, 0)`+insteadOfSegment,
+				d.head.id, w.generation, r.kind, r.a, r.c, r.body); err != nil {
+				return err
+			}
+		}
+		for some := range slices.Chunk(w.shelved, 64) {
+			if err := w.insertShelved(ctx, tx, some); err != nil {
 				return err
 			}
 		}
@@ -79,8 +81,28 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 	if err != nil {
 		return fmt.Errorf("write the inventory of %s: %w", d.org, err)
 	}
-	w.rows, w.size = w.rows[:0], 0
+	w.rows, w.shelved, w.size = w.rows[:0], w.shelved[:0], 0
 	return nil
+}
+
+const (
+	insertSegment    = `INSERT INTO segment (inventory, generation, kind, a, c, body, shelf, at, size) VALUES `
+	insteadOfSegment = ` ON CONFLICT (inventory, kind, a, c, generation) DO UPDATE SET body = excluded.body, shelf = excluded.shelf, at = excluded.at, size = excluded.size`
+)
+
+// insertShelved writes rows in one statement: they are short, and a large
+// delivery has tens of thousands.
+func (w *writer) insertShelved(ctx context.Context, tx *sql.Tx, some []segmentRow) error {
+	text := make([]byte, 0, len(insertSegment)+len(insteadOfSegment)+80*len(some))
+	text = append(text, insertSegment...)
+	for i, r := range some {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = fmt.Appendf(text, `($1,$2,%d,%d,%d,x'',%d,%d,%d)`, r.kind, r.a, r.c, r.place.shelf, r.place.at, r.place.size)
+	}
+	_, err := tx.ExecContext(ctx, string(append(text, insteadOfSegment...)), w.d.head.id, w.generation) //nolint:gosec // G202: numbers
+	return err
 }
 
 // Check resolves the delivery without taking anything in: the same counts and
@@ -115,7 +137,7 @@ func (d *Delivery) Commit(ctx context.Context, id string, skipBad bool) (report 
 	}
 	w := &writer{d: d, generation: generation}
 	if d.store.shelves.path != "" && d.rows >= d.store.cfg.ShelveFrom {
-		if w.shelf, err = d.store.shelves.fill(shelfName{d.head.id, generation}); err != nil {
+		if w.shelf, err = d.store.shelves.fill(d.head.id, generation); err != nil {
 			return d.report, err
 		}
 		defer func() { err = errors.Join(err, w.shelf.Close()) }()

@@ -40,11 +40,10 @@ type openedPage struct {
 }
 
 func (s *Store) people(ctx context.Context, q querier, org string) (*people, error) {
-	h, err := readHead(ctx, q, org)
+	h, err := s.readHead(ctx, q, org)
 	if err != nil {
 		return nil, err
 	}
-	h.bodies = s.shelves.bodies()
 	t, err := s.tree(ctx, h)
 	if err != nil {
 		return nil, err

@@ -190,10 +190,9 @@ func (s *Store) Deliver(ctx context.Context, org, what string) (*Delivery, error
 func (d *Delivery) open(ctx context.Context) error {
 	s := d.store
 	var err error
-	if d.head, err = readHead(ctx, s.db, d.org); err != nil {
+	if d.head, err = s.readHead(ctx, s.db, d.org); err != nil {
 		return err
 	}
-	d.head.bodies = s.shelves.bodies()
 	if d.tree, err = s.tree(ctx, d.head); err != nil {
 		return err
 	}

@@ -25,11 +25,10 @@ func (s *Store) Erase(ctx context.Context, org string, numbers []person.Number, 
 		return 0, err
 	}
 	defer s.release(ctx, org, token)
-	h, err := readHead(ctx, s.db, org)
+	h, err := s.readHead(ctx, s.db, org)
 	if err != nil {
 		return 0, err
 	}
-	h.bodies = s.shelves.bodies()
 	e := &erasure{store: s, head: h, token: token, reason: reason, actor: actor}
 	if err := e.collect(ctx, numbers); err != nil {
 		return 0, fmt.Errorf("erase people of %s: %w", org, err)
@@ -51,11 +50,10 @@ func (s *Store) RotateKeys(ctx context.Context, org, actor string) error {
 		return err
 	}
 	defer s.release(ctx, org, token)
-	h, err := readHead(ctx, s.db, org)
+	h, err := s.readHead(ctx, s.db, org)
 	if err != nil {
 		return err
 	}
-	h.bodies = s.shelves.bodies()
 	e := &erasure{store: s, head: h, token: token, actor: actor, reason: "key rotation"}
 	if err := e.run(ctx); err != nil {
 		return fmt.Errorf("rotate keys of %s: %w", org, err)

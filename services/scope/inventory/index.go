@@ -198,7 +198,6 @@ func (s *Store) find(ctx context.Context, q querier, h head, k kindOfIndex, hash
 	if h.indexBits == largeBits {
 		c = int64(hash[0])
 	}
-	h.bodies = s.shelves.bodies()
 	body, err := readSegment(ctx, q, h, segIndex, h.indexKey(k, h.indexBits), c)
 	if err != nil || body == nil {
 		return nil, err

@@ -24,7 +24,7 @@ func (s *Store) Lift(ctx context.Context, org string, numbers []person.Number, a
 		return 0, err
 	}
 	defer s.release(ctx, org, token)
-	h, err := readHead(ctx, s.db, org)
+	h, err := s.readHead(ctx, s.db, org)
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +118,7 @@ func (l *lifting) run(ctx context.Context, tx *sql.Tx) error {
 				return err
 			}
 		}
-		if err := replaceSegment(ctx, tx, l.head, segmentRow{kind: segAttributes, c: int64(chunk), body: attrs.build()}); err != nil {
+		if err := replaceSegment(ctx, tx, l.head, segmentRow{kind: segAttributes, c: int64(chunk), body: attrs.build(nil)}); err != nil {
 			return err
 		}
 		rest = rest[n:]

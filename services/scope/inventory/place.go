@@ -64,7 +64,7 @@ func (d *Delivery) writeSegment(ctx context.Context, w *writer, sorter *holdingS
 			rows = append(rows, arrived{holding: h})
 		})
 	}
-	merged := buildColumns(sorter.merge(rows), d.sets)
+	merged := sorter.columns.build(sorter.merge(rows), d.sets)
 	if slices.Equal(merged, body) {
 		return nil
 	}
@@ -90,6 +90,8 @@ type holdingSorter struct {
 	starts [chunkSize + 1]int32
 	sorted []arrived
 	out    []holding
+	// columns writes what merge returns.
+	columns columnBuilder
 }
 
 // merge sorts rows by person, categories and first instant and joins those that

@@ -29,6 +29,7 @@ type placer struct {
 	moved   bool // the moves of the chunk changed
 	// The present page as it is written.
 	keyPage, recordPage []byte
+	attributes          []byte
 }
 
 func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
@@ -79,7 +80,8 @@ func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.w.put(ctx, segmentRow{kind: segAttributes, c: int64(chunk), body: p.attrs.build()}),
+	p.attributes = p.attrs.build(p.attributes)
+	return errors.Join(p.w.put(ctx, segmentRow{kind: segAttributes, c: int64(chunk), body: p.attributes}),
 		p.w.put(ctx, segmentRow{kind: segTable, c: int64(chunk), body: table}))
 }
 

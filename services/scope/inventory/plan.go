@@ -70,8 +70,8 @@ type Policy struct {
 }
 
 // planOf reads the inventory of an organisation as it stands and plans the scan for exposures.
-func planOf(ctx context.Context, tx *sql.Tx, org string, exposures []event.Exposure, policy Policy) (head, *plan, error) {
-	h, err := readHead(ctx, tx, org)
+func (s *Store) planOf(ctx context.Context, tx *sql.Tx, org string, exposures []event.Exposure, policy Policy) (head, *plan, error) {
+	h, err := s.readHead(ctx, tx, org)
 	if err != nil {
 		return h, nil, err
 	}

@@ -283,7 +283,7 @@ func (d *Delivery) writeCatalogue(ctx context.Context, tx *sql.Tx, generation in
 
 // countRecords adds up the row counts at the head of the segments of a dataset.
 func countRecords(ctx context.Context, q querier, h head, dataset int64) (int64, error) {
-	rows, err := q.QueryContext(ctx, `SELECT c, SUBSTR(body, 1, 4) FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND generation <= $4
+	rows, err := q.QueryContext(ctx, `SELECT c, SUBSTR(body, 1, 4), shelf, at FROM segment WHERE inventory = $1 AND kind = $2 AND a = $3 AND generation <= $4
 		ORDER BY c, generation`, h.id, segHoldings, dataset, h.generation)
 	if err != nil {
 		return 0, err
@@ -293,8 +293,14 @@ func countRecords(ctx context.Context, q querier, h head, dataset int64) (int64,
 	err = scanAll(rows, func() error {
 		var c int64
 		var head []byte
-		if err := rows.Scan(&c, &head); err != nil {
+		p := place{size: 4}
+		if err := rows.Scan(&c, &head, &p.shelf, &p.at); err != nil {
 			return err
+		}
+		if p.shelf != 0 {
+			if head, err = h.bodies.view(h.id, p); err != nil {
+				return err
+			}
 		}
 		total += rowCount(head) - byChunk[c]
 		byChunk[c] = rowCount(head)

@@ -68,7 +68,7 @@ func (s *Store) scan(ctx context.Context, tx *sql.Tx, h head, p *plan, visit fun
 	for i := range marks {
 		marks[i] = fmt.Sprintf("$%d", i+4)
 	}
-	sc.query = `SELECT a, body FROM segment WHERE inventory = $1 AND kind = 0 AND c = $2 AND generation <= $3 AND a IN (` +
+	sc.query = `SELECT a, body, shelf, at, size FROM segment WHERE inventory = $1 AND kind = 0 AND c = $2 AND generation <= $3 AND a IN (` +
 		strings.Join(marks, ", ") + `)`
 	if len(p.datasets) == 0 {
 		return nil
@@ -128,16 +128,16 @@ func (sc *scanner) chunk(ctx context.Context, chunk uint32) error {
 
 // loadAttributes reads the attributes of the chunk with one copy.
 func (sc *scanner) loadAttributes(ctx context.Context, chunk uint32) error {
-	rows, err := sc.q.QueryContext(ctx, `SELECT body FROM segment WHERE inventory = $1 AND kind = 1 AND a = 0 AND c = $2 AND generation <= $3`,
+	rows, err := sc.q.QueryContext(ctx, `SELECT body, shelf, at, size FROM segment WHERE inventory = $1 AND kind = 1 AND a = 0 AND c = $2 AND generation <= $3`,
 		sc.head.id, int64(chunk), sc.head.generation)
 	if err != nil {
 		return err
 	}
 	found := false
 	err = scanAll(rows, func() error {
-		var body sql.RawBytes
 		found = true
-		return errors.Join(rows.Scan(&body), sc.found.attrs.load(body))
+		body, err := sc.body(rows)
+		return errors.Join(err, sc.found.attrs.load(body))
 	})
 	if err == nil && !found {
 		err = sc.found.attrs.load(nil)
@@ -158,8 +158,8 @@ func (sc *scanner) mark(ctx context.Context, chunk uint32) (bool, error) {
 	any := false
 	err = scanAll(rows, func() error {
 		var a int64
-		var body sql.RawBytes
-		if err := rows.Scan(&a, &body); err != nil {
+		body, err := sc.body(rows, &a)
+		if err != nil {
 			return err
 		}
 		any = true
@@ -171,6 +171,17 @@ func (sc *scanner) mark(ctx context.Context, chunk uint32) (bool, error) {
 		return nil
 	})
 	return any, err
+}
+
+// body reads a row of further columns, body, shelf, at and size, and returns the
+// body, which is good until the next is read.
+func (sc *scanner) body(rows *sql.Rows, further ...any) ([]byte, error) {
+	var raw sql.RawBytes
+	var p place
+	if err := rows.Scan(append(further, &raw, &p.shelf, &p.at, &p.size)...); err != nil || p.shelf == 0 {
+		return raw, err
+	}
+	return sc.head.bodies.view(sc.head.id, p)
 }
 
 func (sc *scanner) markDataset(s *columns, dataset int64) {

@@ -44,7 +44,7 @@ func (s *Store) Seal(ctx context.Context, org, caseID, statement string, exposur
 	err := s.read(ctx, func(tx *sql.Tx) error {
 		var p *plan
 		var err error
-		if h, p, err = planOf(ctx, tx, org, exposures, policy); err != nil {
+		if h, p, err = s.planOf(ctx, tx, org, exposures, policy); err != nil {
 			return err
 		}
 		t, d := newTally(h, p), newDense(h.people)

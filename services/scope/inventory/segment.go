@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Kinds of segment; stored, never change. a and c are the other key columns.
@@ -158,15 +159,25 @@ func (s *columns) markWide(scratch *[chunkSize]uint32, from, to uint32, masks []
 	})
 }
 
-// buildColumns writes holdings, sorted by person, mask and first instant, with
-// masks given as sets.
-func buildColumns(rows []holding, sets []uint32) []byte {
-	local, used := map[uint16]uint16{}, []uint32{}
+// columnBuilder writes holdings segments, one after the other into the same memory.
+type columnBuilder struct {
+	local []uint16 // by mask of the delivery: its place in used and one more, or 0
+	body  []byte
+}
+
+// build writes holdings, sorted by person, mask and first instant, with masks
+// given as sets. The result is good until the next.
+func (c *columnBuilder) build(rows []holding, sets []uint32) []byte {
+	if len(c.local) < len(sets) {
+		c.local = make([]uint16, len(sets))
+	}
+	clear(c.local)
+	var used []uint32
 	deleted := 0
 	for i := range rows {
-		if _, seen := local[rows[i].mask]; !seen {
-			local[rows[i].mask] = uint16(len(used))
-			used = append(used, sets[rows[i].mask])
+		if m := rows[i].mask; c.local[m] == 0 {
+			used = append(used, sets[m])
+			c.local[m] = uint16(len(used))
 		}
 		if rows[i].last != stillHeld {
 			deleted++
@@ -176,38 +187,40 @@ func buildColumns(rows []holding, sets []uint32) []byte {
 	if len(used) > 256 {
 		width = 2
 	}
-	b := make([]byte, 0, 12+4*len(used)+(6+width)*len(rows)+8*deleted)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(rows)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(deleted))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(used)))
-	for _, m := range used {
-		b = binary.LittleEndian.AppendUint32(b, m)
+	size := 12 + 4*len(used) + (6+width)*len(rows) + 8*deleted
+	c.body = slices.Grow(c.body[:0], size)[:size]
+	b := c.body
+	cut := func(n int) []byte {
+		part := b[:n:n]
+		b = b[n:]
+		return part
 	}
-	for i := range rows {
-		b = binary.LittleEndian.AppendUint32(b, rows[i].first)
+	head, masks := cut(12), cut(4*len(used))
+	binary.LittleEndian.PutUint32(head, uint32(len(rows)))
+	binary.LittleEndian.PutUint32(head[4:], uint32(deleted))
+	binary.LittleEndian.PutUint32(head[8:], uint32(len(used)))
+	for i, m := range used {
+		binary.LittleEndian.PutUint32(masks[4*i:], m)
 	}
+	first, last, row, low, ix := cut(4*len(rows)), cut(4*deleted), cut(4*deleted), cut(2*len(rows)), cut(width*len(rows))
+	d := 0
 	for i := range rows {
-		if rows[i].last != stillHeld {
-			b = binary.LittleEndian.AppendUint32(b, rows[i].last)
-		}
-	}
-	for i := range rows {
-		if rows[i].last != stillHeld {
-			b = binary.LittleEndian.AppendUint32(b, uint32(i))
-		}
-	}
-	for i := range rows {
-		b = binary.LittleEndian.AppendUint16(b, rows[i].low)
-	}
-	for i := range rows {
-		ix := local[rows[i].mask]
+		h := &rows[i]
+		binary.LittleEndian.PutUint32(first[4*i:4*i+4], h.first)
+		binary.LittleEndian.PutUint16(low[2*i:2*i+2], h.low)
+		local := c.local[h.mask] - 1
 		if width == 1 {
-			b = append(b, byte(ix))
+			ix[i] = byte(local)
 		} else {
-			b = binary.LittleEndian.AppendUint16(b, ix)
+			binary.LittleEndian.PutUint16(ix[2*i:], local)
+		}
+		if h.last != stillHeld {
+			binary.LittleEndian.PutUint32(last[4*d:], h.last)
+			binary.LittleEndian.PutUint32(row[4*d:], uint32(i))
+			d++
 		}
 	}
-	return b
+	return c.body
 }
 
 func compareHolding(a, b holding) int {
@@ -268,9 +281,9 @@ func (a *attributeColumns) set(low uint16, v attribute) {
 	a.count = max(a.count, int(low)+1)
 }
 
-func (a *attributeColumns) build() []byte {
+func (a *attributeColumns) build(b []byte) []byte {
 	n := a.count
-	b := make([]byte, 0, 4+attributeSize*n)
+	b = slices.Grow(b[:0], 4+attributeSize*n)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	for _, column := range [...]*[chunkSize]uint16{&a.jurisdiction, &a.language, &a.lastActive} {
 		for i := range n {

@@ -13,10 +13,13 @@ import (
 )
 
 // SQLite writes what it is given twice, to its log and to its file, page by
-// page, and through memory that the import needs for other things. So large
-// deliveries put the bulk that nobody searches, sealed records and their keys
-// and the parts of the index, on a shelf: a file of their own beside the
-// database. The row of a segment says where its body lies there.
+// page, and gathers a body from its pages whenever it is read. So large
+// deliveries put the bulk that nobody searches on a shelf beside the database.
+// The row of a segment says where its body lies there.
+//
+// A shelf is two files. Sealed records, their keys and the parts of the index are
+// written past the page cache, whose memory the import needs for other things.
+// Columns, which are asked soon and often, are written through it.
 //
 // A body is on the disk before the transaction that names it, and is never
 // changed: what no row names was left by a delivery that did not end, or
@@ -30,14 +33,22 @@ const shelveFrom = 200_000
 // blockSize is what reads and writes past the page cache must be a multiple of.
 const blockSize = 4096
 
-// standsOnShelf reports whether large deliveries shelve a kind of segment.
-func standsOnShelf(kind int64) bool {
-	return kind == segRecords || kind == segKeys || kind == segIndex
-}
-
 // place says where the body of a segment lies; on shelf 0 it lies in its row.
-// Shelves are numbered by the generation of the delivery that fills them.
+// Shelves are numbered by the generation of the delivery that fills them, the
+// file of their columns by its negative.
 type place struct{ shelf, at, size int64 }
+
+// shelfOf returns the number of the file for a kind of segment on the shelf of a
+// delivery, or 0 if the kind always lies in its row.
+func shelfOf(kind, generation int64) int64 {
+	switch kind {
+	case segRecords, segKeys, segIndex:
+		return generation
+	case segHoldings, segAttributes:
+		return -generation
+	}
+	return 0
+}
 
 // shelves are the shelves beside a database.
 type shelves struct {
@@ -47,10 +58,13 @@ type shelves struct {
 }
 
 // openShelf is a shelf that is read: here and there through the page cache, as
-// the same may be asked for again, and from one end to the other past it.
+// the same may be asked for again, and from one end to the other past it. The
+// columns are in the cache already.
 type openShelf struct{ cached, direct *os.File }
 
 type shelfName struct{ inventory, number int64 }
+
+const columnsSuffix = "-columns"
 
 func newShelves(db *sqldb.DB) *shelves {
 	return &shelves{path: db.Path, open: map[shelfName]openShelf{}}
@@ -59,6 +73,9 @@ func newShelves(db *sqldb.DB) *shelves {
 func (s *shelves) bodies() *shelfReader { return &shelfReader{shelves: s} }
 
 func (s *shelves) file(n shelfName) string {
+	if n.number < 0 {
+		return fmt.Sprintf("%s-shelf-%d-%d%s", s.path, n.inventory, -n.number, columnsSuffix)
+	}
 	return fmt.Sprintf("%s-shelf-%d-%d", s.path, n.inventory, n.number)
 }
 
@@ -77,9 +94,11 @@ func (s *shelves) reader(n shelfName) (openShelf, error) {
 	if err != nil {
 		return openShelf{}, err
 	}
-	direct, err := openDirect(s.file(n), os.O_RDONLY)
-	if err != nil {
-		return openShelf{}, errors.Join(err, cached.Close())
+	direct := cached
+	if n.number > 0 {
+		if direct, err = openShelfFile(s.file(n), os.O_RDONLY, directIO); err != nil {
+			return openShelf{}, errors.Join(err, cached.Close())
+		}
 	}
 	s.open[n] = openShelf{cached, direct}
 	return s.open[n], nil
@@ -87,10 +106,11 @@ func (s *shelves) reader(n shelfName) (openShelf, error) {
 
 var errReplaced = errors.New("what is read was replaced by a delivery: try again")
 
-// openDirect opens a file past the page cache where the system knows how.
-func openDirect(path string, flag int) (*os.File, error) {
-	f, err := os.OpenFile(path, flag|directIO, 0o600)
-	if err != nil && directIO != 0 && !errors.Is(err, fs.ErrNotExist) {
+// openShelfFile opens a file, past the page cache if direct is directIO and the
+// system knows how.
+func openShelfFile(path string, flag, direct int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|direct, 0o600)
+	if err != nil && direct != 0 && !errors.Is(err, fs.ErrNotExist) {
 		f, err = os.OpenFile(path, flag, 0o600) // as on a file system in memory
 	}
 	return f, err
@@ -152,16 +172,19 @@ func (r *shelfReader) readOn() (stop func()) {
 
 // read returns a copy of a body.
 func (r *shelfReader) read(inventory int64, p place) ([]byte, error) {
-	if r == nil {
-		return nil, errors.New("the body is on a shelf and was sought in its row")
-	}
+	body, err := r.view(inventory, p)
+	return append(make([]byte, 0, len(body)), body...), err
+}
+
+// view returns a body, which is good until the next is asked for.
+func (r *shelfReader) view(inventory int64, p place) ([]byte, error) {
 	name := shelfName{inventory, p.shelf}
 	if !r.holds(name, p) {
 		if err := r.move(name, p); err != nil {
 			return nil, fmt.Errorf("read shelf %s: %w", filepath.Base(r.shelves.file(name)), err)
 		}
 	}
-	return append(make([]byte, 0, p.size), r.bytes[p.at-r.from:][:p.size]...), nil
+	return r.bytes[p.at-r.from:][:p.size], nil
 }
 
 // move reads the stretch that begins with a body.
@@ -171,7 +194,7 @@ func (r *shelfReader) move(name shelfName, p place) error {
 		return err
 	}
 	gap := p.at - r.from - int64(len(r.bytes))
-	goesOn := name == r.name && gap > -nearby && gap < nearby
+	goesOn := name.number > 0 && name == r.name && gap > -nearby && gap < nearby
 	if r.next != nil {
 		last := r.stretch
 		r.stretch, r.next = <-r.next, nil
@@ -179,10 +202,13 @@ func (r *shelfReader) move(name shelfName, p place) error {
 	}
 	if !r.holds(name, p) {
 		from := p.at &^ (blockSize - 1)
-		size := max(roundUp(p.at+p.size)-from, atLeast)
+		size := roundUp(p.at+p.size) - from
 		file := f.cached
-		if goesOn {
+		switch {
+		case goesOn:
 			file, size = f.direct, max(size, readAhead)
+		case name.number > 0:
+			size = max(size, atLeast)
 		}
 		r.stretch = readStretch(file, name, from, size, r.bytes)
 	}

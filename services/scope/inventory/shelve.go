@@ -12,32 +12,63 @@ import (
 	"strings"
 )
 
-// shelf is a shelf that is filled.
+// shelf is what a delivery fills.
 type shelf struct {
+	generation      int64
+	sealed, columns *shelfFile
+}
+
+// fill opens the shelf of a delivery to be filled, behind what is there.
+func (s *shelves) fill(inventory, generation int64) (*shelf, error) {
+	sealed, err := s.fillFile(shelfName{inventory, generation}, directIO)
+	if err != nil {
+		return nil, fmt.Errorf("make shelf: %w", err)
+	}
+	columns, err := s.fillFile(shelfName{inventory, -generation}, 0)
+	if err == nil {
+		err = syncFolder(filepath.Dir(s.path))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make shelf: %w", err), sealed.Close())
+	}
+	return &shelf{generation, sealed, columns}, nil
+}
+
+// put shelves a body of a kind that stands on shelves. It is on the disk when
+// settle returns.
+func (s *shelf) put(kind int64, body []byte) (place, error) {
+	if shelfOf(kind, s.generation) < 0 {
+		return s.columns.put(body)
+	}
+	return s.sealed.put(body)
+}
+
+func (s *shelf) settle() error { return errors.Join(s.sealed.settle(), s.columns.settle()) }
+
+// Close closes the files; what was not settled is lost.
+func (s *shelf) Close() error { return errors.Join(s.sealed.Close(), s.columns.Close()) }
+
+// shelfFile is a file that is filled.
+type shelfFile struct {
 	*os.File
 	number int64
 	end    int64
 	buf    []byte // aligned
 }
 
-// fill opens a shelf to be filled, behind what is there.
-func (s *shelves) fill(n shelfName) (*shelf, error) {
-	f, err := openDirect(s.file(n), os.O_RDWR|os.O_CREATE)
+func (s *shelves) fillFile(n shelfName, direct int) (*shelfFile, error) {
+	f, err := openShelfFile(s.file(n), os.O_RDWR|os.O_CREATE, direct)
 	if err != nil {
-		return nil, fmt.Errorf("make shelf: %w", err)
+		return nil, err
 	}
 	info, err := f.Stat()
-	if err == nil {
-		err = syncFolder(filepath.Dir(s.path))
-	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make shelf: %w", err), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	return &shelf{File: f, number: n.number, end: roundUp(info.Size()), buf: aligned(writeSize)}, nil
+	return &shelfFile{File: f, number: n.number, end: roundUp(info.Size()), buf: aligned(writeSize)}, nil
 }
 
-// put shelves a body. It is on the disk when settle returns.
-func (s *shelf) put(body []byte) (place, error) {
+func (s *shelfFile) put(body []byte) (place, error) {
 	p := place{s.number, s.end + int64(len(s.buf)), int64(len(body))}
 	for len(body) > 0 {
 		if len(s.buf) == cap(s.buf) {
@@ -51,7 +82,7 @@ func (s *shelf) put(body []byte) (place, error) {
 	return p, nil
 }
 
-func (s *shelf) write() error {
+func (s *shelfFile) write() error {
 	n := int(roundUp(int64(len(s.buf))))
 	clear(s.buf[len(s.buf):n])
 	if _, err := s.WriteAt(s.buf[:n], s.end); err != nil {
@@ -62,7 +93,7 @@ func (s *shelf) write() error {
 	return nil
 }
 
-func (s *shelf) settle() error {
+func (s *shelfFile) settle() error {
 	if len(s.buf) > 0 {
 		if err := s.write(); err != nil {
 			return err
@@ -96,7 +127,7 @@ func (w *writer) gather(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if left[i].place, err = w.shelf.put(body); err != nil {
+		if left[i].place, err = w.shelf.put(left[i].kind, body); err != nil {
 			return err
 		}
 		batch, size = append(batch, left[i]), size+left[i].size
@@ -116,7 +147,7 @@ func (w *writer) gather(ctx context.Context) error {
 func (w *writer) left(ctx context.Context) ([]standing, error) {
 	d := w.d
 	rows, err := d.store.db.QueryContext(ctx, `SELECT kind, a, c, generation, shelf, at, size FROM segment
-		WHERE inventory = $1 AND kind IN (2, 3, 5) AND shelf > 0 AND shelf <> $2 AND generation < $2 AND NOT EXISTS (SELECT 1 FROM segment n
+		WHERE inventory = $1 AND shelf NOT IN (0, $2, -$2) AND generation < $2 AND NOT EXISTS (SELECT 1 FROM segment n
 			WHERE n.inventory = segment.inventory AND n.kind = segment.kind AND n.a = segment.a AND n.c = segment.c AND n.generation = $2)
 		ORDER BY shelf, at`, d.head.id, w.generation)
 	if err != nil {
@@ -176,8 +207,9 @@ func (s *Store) tidyShelves(ctx context.Context) error {
 		return err
 	}
 	needed := map[shelfName]bool{}
-	rows, err := s.db.QueryContext(ctx, `SELECT inventory, shelf FROM segment WHERE shelf > 0 GROUP BY inventory, shelf
-		UNION SELECT inventory, generation FROM delivery WHERE state = $1`, deliveryRunning)
+	rows, err := s.db.QueryContext(ctx, `SELECT inventory, shelf FROM segment WHERE shelf <> 0 GROUP BY inventory, shelf
+		UNION SELECT inventory, generation FROM delivery WHERE state = $1
+		UNION SELECT inventory, -generation FROM delivery WHERE state = $1`, deliveryRunning)
 	if err != nil {
 		return fmt.Errorf("tidy shelves: %w", err)
 	}
@@ -206,8 +238,12 @@ func (s *Store) tidyShelves(ctx context.Context) error {
 // nameOf is the reverse of file.
 func (s *shelves) nameOf(file string) (n shelfName, ok bool) {
 	inventory, number, _ := strings.Cut(strings.TrimPrefix(file, s.path+"-shelf-"), "-")
+	number, columns := strings.CutSuffix(number, columnsSuffix)
 	var err, err2 error
 	n.inventory, err = strconv.ParseInt(inventory, 10, 64)
 	n.number, err2 = strconv.ParseInt(number, 10, 64)
+	if columns {
+		n.number = -n.number
+	}
 	return n, err == nil && err2 == nil
 }

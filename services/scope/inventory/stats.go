@@ -16,7 +16,7 @@ import (
 func (s *Store) Inventory(ctx context.Context, org string) (event.InventoryAnswer, error) {
 	answer := event.InventoryAnswer{Org: org, Systems: []event.InventorySystem{}}
 	err := s.read(ctx, func(tx *sql.Tx) error {
-		h, err := readHead(ctx, tx, org)
+		h, err := s.readHead(ctx, tx, org)
 		if errors.Is(err, ErrNoInventory) {
 			return nil
 		}

@@ -106,7 +106,7 @@ type head struct {
 	keyVersion uint32
 	keys       []byte
 	secret     []byte
-	bodies     *shelfReader // for those who read what may stand on shelves
+	bodies     *shelfReader
 }
 
 // terms are the words that columns refer to by index; index 0 is "unknown".
@@ -127,8 +127,8 @@ type editor interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-func readHead(ctx context.Context, q querier, org string) (head, error) {
-	h := head{org: org}
+func (s *Store) readHead(ctx context.Context, q querier, org string) (head, error) {
+	h := head{org: org, bodies: s.shelves.bodies()}
 	var text string
 	err := q.QueryRowContext(ctx, `SELECT id, people, generation, next_generation, index_bits, terms, key_version, keys, secret
 		FROM inventory WHERE org = $1`, org).
@@ -147,7 +147,7 @@ func readHead(ctx context.Context, q querier, org string) (head, error) {
 
 // create makes an empty inventory for the organisation unless it exists.
 func (s *Store) create(ctx context.Context, org string) error {
-	if _, err := readHead(ctx, s.db, org); !errors.Is(err, ErrNoInventory) {
+	if _, err := s.readHead(ctx, s.db, org); !errors.Is(err, ErrNoInventory) {
 		return err
 	}
 	t, err := newTree(ctx, s.cfg.Root, s.cfg.Rand, org)

@@ -228,7 +228,7 @@ func named(words []string, counts []int64) map[string]int64 {
 func (s *Store) Preview(ctx context.Context, org string, exposures []event.Exposure, policy Policy) (event.PreviewAnswer, error) {
 	var answer event.PreviewAnswer
 	err := s.read(ctx, func(tx *sql.Tx) error {
-		h, p, err := planOf(ctx, tx, org, exposures, policy)
+		h, p, err := s.planOf(ctx, tx, org, exposures, policy)
 		if err != nil {
 			return err
 		}

@@ -132,6 +132,6 @@ func (w *walker) findGuardians(ctx context.Context) error {
 // Generation returns the state of an organisation's inventory; it grows with
 // every delivery and erasure.
 func (s *Store) Generation(ctx context.Context, org string) (int64, error) {
-	h, err := readHead(ctx, s.db, org)
+	h, err := s.readHead(ctx, s.db, org)
 	return h.generation, err
 }
