@@ -202,12 +202,12 @@ func lower(dst []byte, s string) []byte {
 	if !ascii(s) {
 		return append(dst, strings.ToLower(composed(s))...)
 	}
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
+	start := len(dst)
+	dst = append(dst, s...)
+	for i, c := range dst[start:] {
+		if c-'A' < 26 {
+			dst[start+i] = c + 'a' - 'A'
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }

@@ -23,17 +23,21 @@ type writer struct {
 	generation int64
 	rows       []segmentRow
 	shelved    []segmentRow // whose bodies are on the shelf
-	size       int
-	shelf      *shelf // nil if bodies lie in their rows
+	size       int          // of rows
+	settled    int64        // what the shelf held at the last boundary
+	shelf      *shelf       // nil if bodies lie in their rows
 }
 
-// writeSize is half of what the writing connection caches, so that SQLite need
-// not write pages before their transaction ends.
-const writeSize = 4 << 20
+const (
+	// writeSize is half of what the writing connection caches, so that SQLite need
+	// not write pages before their transaction ends.
+	writeSize = 4 << 20
+	// settleSize is how much goes to a shelf before it is synced.
+	settleSize = 8 * writeSize
+)
 
 // put adds a segment. The body of a kind that stands on shelves may be used again.
 func (w *writer) put(_ context.Context, seg segmentRow) error {
-	w.size += len(seg.body)
 	switch {
 	case shelfOf(seg.kind, w.generation) == 0:
 	case w.shelf == nil:
@@ -47,18 +51,20 @@ func (w *writer) put(_ context.Context, seg segmentRow) error {
 		w.shelved = append(w.shelved, seg)
 		return nil
 	}
-	w.rows = append(w.rows, seg)
+	w.rows, w.size = append(w.rows, seg), w.size+len(seg.body)
 	return nil
 }
 
 func (w *writer) boundary(ctx context.Context, force bool) error {
-	if w.size < writeSize && !force || len(w.rows)+len(w.shelved) == 0 {
+	full := w.size >= writeSize || w.shelf != nil && w.shelf.size()-w.settled >= settleSize
+	if !full && !force || len(w.rows)+len(w.shelved) == 0 {
 		return nil
 	}
 	if w.shelf != nil {
 		if err := w.shelf.settle(); err != nil {
 			return fmt.Errorf("write the inventory of %s: %w", w.d.org, err)
 		}
+		w.settled = w.shelf.size()
 	}
 	d := w.d
 	err := d.store.db.Tx(ctx, func(tx *sql.Tx) error {

@@ -130,6 +130,7 @@ func (k kindOfIndex) sort(all []entry, packed []byte) []entry {
 	}
 	all = slices.Grow(all[:0], n)[:ends[len(ends)-1]]
 	starts := slices.Clone(ends)
+	var numbers numberSorter
 	for b := packed; len(b) >= size; b = b[size:] {
 		if binary.LittleEndian.Uint32(b[at:]) != heldBack {
 			to := &starts[digit(b)]
@@ -144,7 +145,7 @@ func (k kindOfIndex) sort(all []entry, packed []byte) []entry {
 		case k.hashSize() == 16:
 			slices.SortFunc(run, entry.compare)
 		default:
-			sortNamesakes(run)
+			sortNamesakes(run, &numbers)
 		}
 	}
 	return all
@@ -155,27 +156,58 @@ const longRun = 32
 // sortNamesakes sorts a long run of a search kind. It is long because people
 // share a name: their entries differ in the number alone, and numbers sort
 // faster than entries.
-func sortNamesakes(run []entry) {
-	var numbers []uint32
+func sortNamesakes(run []entry, numbers *numberSorter) {
 	for len(run) > longRun {
 		least := slices.MinFunc(run, entry.compare)
-		numbers = numbers[:0]
+		same := numbers.all[:0]
 		for i, e := range run {
 			if e.hi == least.hi {
-				run[i] = run[len(numbers)]
-				numbers = append(numbers, e.number)
+				run[i] = run[len(same)]
+				same = append(same, e.number)
 			}
 		}
-		slices.Sort(numbers)
-		for i, n := range numbers {
+		numbers.all = same
+		same = numbers.sort()
+		for i, n := range same {
 			run[i] = entry{hi: least.hi, number: n}
 		}
-		run = run[len(numbers):]
-		if len(numbers) == 1 { // hardly anything is shared
+		run = run[len(same):]
+		if len(same) == 1 { // hardly anything is shared
 			break
 		}
 	}
 	slices.SortFunc(run, entry.compare)
+}
+
+// numberSorter sorts numbers in memory that it keeps.
+type numberSorter struct{ all, other []uint32 }
+
+// sort sorts all: many numbers byte by byte, which costs the same for each of them.
+func (s *numberSorter) sort() []uint32 {
+	if len(s.all) < 256 {
+		slices.Sort(s.all)
+		return s.all
+	}
+	s.other = slices.Grow(s.other[:0], len(s.all))[:len(s.all)]
+	for shift := 0; shift < 32; shift += 8 {
+		var starts [257]uint32
+		for _, n := range s.all {
+			starts[n>>shift&255+1]++
+		}
+		if starts[s.all[0]>>shift&255+1] == uint32(len(s.all)) {
+			continue // they agree in this byte
+		}
+		for i := range 256 {
+			starts[i+1] += starts[i]
+		}
+		for _, n := range s.all {
+			to := &starts[n>>shift&255]
+			s.other[*to] = n
+			*to++
+		}
+		s.all, s.other = s.other, s.all
+	}
+	return s.all
 }
 
 // insertEntries sorts a short run.

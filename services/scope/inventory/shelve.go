@@ -43,6 +43,8 @@ func (s *shelf) put(kind int64, body []byte) (place, error) {
 	return s.sealed.put(body)
 }
 
+func (s *shelf) size() int64 { return s.sealed.size() + s.columns.size() }
+
 func (s *shelf) settle() error { return errors.Join(s.sealed.settle(), s.columns.settle()) }
 
 // Close closes the files; what was not settled is lost.
@@ -69,7 +71,7 @@ func (s *shelves) fillFile(n shelfName, direct int) (*shelfFile, error) {
 }
 
 func (s *shelfFile) put(body []byte) (place, error) {
-	p := place{s.number, s.end + int64(len(s.buf)), int64(len(body))}
+	p := place{s.number, s.size(), int64(len(body))}
 	for len(body) > 0 {
 		if len(s.buf) == cap(s.buf) {
 			if err := s.write(); err != nil {
@@ -81,6 +83,8 @@ func (s *shelfFile) put(body []byte) (place, error) {
 	}
 	return p, nil
 }
+
+func (s *shelfFile) size() int64 { return s.end + int64(len(s.buf)) }
 
 func (s *shelfFile) write() error {
 	n := int(roundUp(int64(len(s.buf))))

@@ -179,7 +179,7 @@ func (s *spill) openFile(i int) error {
 
 func (s *spill) makeFile() (*spillFile, error) {
 	if s.key == nil {
-		key := make([]byte, 32)
+		key := make([]byte, 16)
 		if _, err := rand.Read(key); err != nil {
 			return nil, fmt.Errorf("make key of temporary import file: %w", err)
 		}
