@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"unsafe"
 )
@@ -115,8 +114,8 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 	if err := p.d.store.openPage(ctx, p.d.store.db, p.d.head, p.table, first, &p.records, &p.keys); err != nil {
 		return false, err
 	}
-	if _, err := io.ReadFull(p.d.store.cfg.Rand, unsafe.Slice(&p.fresh[0][0], len(p.fresh)*keySize)); err != nil {
-		return false, fmt.Errorf("make keys: %w", err)
+	if err := makeKeys(p.d.store.cfg.Rand, unsafe.Slice(&p.fresh[0][0], len(p.fresh)*keySize)); err != nil {
+		return false, err
 	}
 	p.buf = p.buf[:0]
 	changed := false
