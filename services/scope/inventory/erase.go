@@ -153,14 +153,12 @@ func (e *erasure) run(ctx context.Context) error {
 			return err
 		}
 		edit := prepare(tx)
-		if err := errors.Join(e.resealTables(ctx, edit, old, next), edit.close()); err != nil {
-			return err
+		err := e.resealTables(ctx, edit, old, next)
+		if err == nil {
+			err = e.setTombstones(ctx, edit)
 		}
-		for _, number := range e.numbers {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO tombstone (inventory, number, at, reason, identity, email) VALUES ($1, $2, $3, $4, $5, $6)`,
-				e.head.id, int64(number), s.cfg.Now().UnixMilli(), e.reason, []byte{}, emptyNotNil(e.mailbox[number])); err != nil {
-				return err
-			}
+		if err := errors.Join(err, edit.close()); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE inventory SET key_version = $1, keys = $2, secret = $3, destroy = $4 WHERE id = $5`,
 			int64(next.version), next.sealedTableKey, next.sealedSecret, int64(old.version), e.head.id); err != nil {
@@ -168,6 +166,17 @@ func (e *erasure) run(ctx context.Context) error {
 		}
 		return insertAudit(ctx, tx, e.head.id, s.cfg.Now(), audited{actor: e.actor, act: "erase", people: int64(e.people), detail: e.reason})
 	})
+}
+
+func (e *erasure) setTombstones(ctx context.Context, tx editor) error {
+	at := e.store.cfg.Now().UnixMilli()
+	for _, number := range e.numbers {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO tombstone (inventory, number, at, reason, identity, email) VALUES ($1, $2, $3, $4, $5, $6)`,
+			e.head.id, int64(number), at, e.reason, []byte{}, emptyNotNil(e.mailbox[number])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *erasure) resealTables(ctx context.Context, tx editor, old, next *tree) error {

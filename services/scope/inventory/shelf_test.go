@@ -75,28 +75,30 @@ func readNames(t *testing.T, s *Store, statement string) string {
 }
 
 func TestAShelfThatCannotBeFilledLeavesTheStoreAsItWas(t *testing.T) {
-	for want, spoil := range map[string]func(shelf string) error{
-		"make shelf":              func(shelf string) error { return os.Mkdir(shelf, 0o700) },
-		"no space left on device": func(shelf string) error { return os.Symlink("/dev/full", shelf) },
+	for want, spoil := range map[string]func(file string) error{
+		"make shelf":              func(file string) error { return os.Mkdir(file, 0o700) },
+		"no space left on device": func(file string) error { return os.Symlink("/dev/full", file) },
 	} {
-		dir := t.TempDir()
-		v := openVaultOf(t, dir, 100)
-		mustImport(t, v.Store, "vardag", canarySources()) // two people: no shelf
-		shelf := filepath.Join(dir, "scope.db-shelf-1-2")
-		if err := spoil(shelf); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := v.Import(t.Context(), "vardag", fiveHundred("Anna"), Options{}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q", err, want)
-		}
-		if a, err := v.Inventory(t.Context(), "vardag"); err != nil || a.People != 2 {
-			t.Errorf("«%s»: %d people afterwards: %v", want, a.People, err)
-		}
-		if err := os.RemoveAll(shelf); err != nil {
-			t.Fatal(err)
-		}
-		if r := mustImport(t, v.Store, "vardag", fiveHundred("Anna")); r.New != 500 {
-			t.Errorf("«%s»: import when there is room again: %+v", want, r)
+		for _, name := range []string{"scope.db-shelf-1-2", "scope.db-shelf-1-2-columns"} {
+			dir := t.TempDir()
+			v := openVaultOf(t, dir, 100)
+			mustImport(t, v.Store, "vardag", canarySources()) // two people: no shelf
+			file := filepath.Join(dir, name)
+			if err := spoil(file); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Import(t.Context(), "vardag", fiveHundred("Anna"), Options{}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want %q", name, err, want)
+			}
+			if a, err := v.Inventory(t.Context(), "vardag"); err != nil || a.People != 2 {
+				t.Errorf("%s, «%s»: %d people afterwards: %v", name, want, a.People, err)
+			}
+			if err := os.RemoveAll(file); err != nil {
+				t.Fatal(err)
+			}
+			if r := mustImport(t, v.Store, "vardag", fiveHundred("Anna")); r.New != 500 {
+				t.Errorf("%s, «%s»: import when there is room again: %+v", name, want, r)
+			}
 		}
 	}
 }
@@ -122,18 +124,29 @@ func TestTheShelfOfADeliveryThatWasGivenUpIsRemoved(t *testing.T) {
 }
 
 func TestAMissingShelfIsNamed(t *testing.T) {
-	dir := t.TempDir()
-	v := openVaultOf(t, dir, 1)
-	mustImport(t, v.Store, "vardag", canarySources())
-	if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(filepath.Join(dir, "scope.db-shelf-1-1")); err != nil {
-		t.Fatal(err)
-	}
-	v = openVaultOf(t, dir, 1)
-	var out strings.Builder
-	if _, err := v.Export(t.Context(), "vardag", "c", 1, nil, "dora", &out); err == nil || !strings.Contains(err.Error(), "scope.db-shelf-1-1") || !strings.Contains(err.Error(), "backup") {
-		t.Errorf("error %v", err)
+	for name, ask := range map[string]func(*Store) error{
+		"scope.db-shelf-1-1": func(s *Store) error {
+			var out strings.Builder
+			_, err := s.Export(t.Context(), "vardag", "c", 1, nil, "dora", &out)
+			return err
+		},
+		"scope.db-shelf-1-1-columns": func(s *Store) error {
+			_, err := s.Preview(t.Context(), "vardag", everybody(), Policy{})
+			return err
+		},
+	} {
+		dir := t.TempDir()
+		v := openVaultOf(t, dir, 1)
+		mustImport(t, v.Store, "vardag", canarySources())
+		if _, err := v.Seal(t.Context(), "vardag", "c", "st", everybody(), Policy{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		v = openVaultOf(t, dir, 1)
+		if err := ask(v.Store); err == nil || !strings.Contains(err.Error(), name+":") && !strings.Contains(err.Error(), name+" ") || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("without %s: error %v", name, err)
+		}
 	}
 }
