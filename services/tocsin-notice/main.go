@@ -25,6 +25,7 @@ type usageError struct{ error }
 const usageStatus = 80
 
 func main() {
+	process.CollectLater()
 	ctx, stop := process.Signals(context.Background())
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdout)
