@@ -3,10 +3,12 @@ package carrier
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -29,28 +31,38 @@ func Watch(ctx context.Context) (context.Context, *Wire) {
 func (w *Wire) Lost(err error) Answer { return Unanswered(w.headers.Load(), err) }
 
 // Unanswered classifies a request that got no answer, by whether any of its
-// body can have left.
+// body can have left. Of err only the kind is told: errors about an answer that
+// cannot be read quote it, and it may repeat whom the request was about.
 func Unanswered(left bool, err error) Answer {
 	if !left {
-		return Answer{Class: NotSent, Detail: "no connection: " + plainCause(err)}
+		return Answer{Class: NotSent, Detail: "no connection: " + cause(err, root(err).Error())}
 	}
-	return Answer{Class: InDoubt, Detail: "no answer: " + plainCause(err)}
+	return Answer{Class: InDoubt, Detail: "no answer: " + cause(err, "connection closed, or not an answer of HTTP")}
 }
 
-// plainCause shortens a transport error to its kind; the full text could carry a URL.
-func plainCause(err error) string {
-	type timeout interface{ Timeout() bool }
-	for e := err; e != nil; {
-		if t, ok := e.(timeout); ok && t.Timeout() {
-			return "time-out"
-		}
-		u, ok := e.(interface{ Unwrap() error })
-		if !ok {
-			return e.Error()
-		}
-		e = u.Unwrap()
+// cause tells a time-out and what the system said of a connection; otherwise it
+// says other.
+func cause(err error, other string) string {
+	var slow interface{ Timeout() bool }
+	var system syscall.Errno
+	switch {
+	case errors.As(err, &slow) && slow.Timeout():
+		return "time-out"
+	case errors.As(err, &system):
+		return system.Error()
 	}
-	return "unknown cause"
+	return other
+}
+
+// root is the innermost error: those around it carry addresses.
+func root(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
 }
 
 // Status classifies an HTTP answer by its status alone; header gives the first

@@ -196,6 +196,28 @@ func TestNoConnectionProvesThatNothingWasSentAndALostAnswerProvesNothing(t *test
 	}
 }
 
+func TestAnAnswerThatCannotBeReadIsNotQuoted(t *testing.T) {
+	for _, answer := range []string{"anna@example.test 202 Accepted\r\n\r\n", "HTTP/1.1 anna@example.test\r\n\r\n", "HTTP/1.1 202 Accepted\r\nanna@example.test\r\n\r\n"} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte(answer))
+			_ = conn.Close()
+		}))
+		client, err := New(Config{Key: "k", Host: srv.URL, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := client.Send(t.Context(), []byte(`{}`)); a.Class != carrier.InDoubt || strings.Contains(a.Detail, "anna") {
+			t.Errorf("%q: %+v, want in doubt without an address", answer, a)
+		}
+		srv.Close()
+	}
+}
+
 func FuzzEventsNeverPanicAndAgreeWithJSON(f *testing.F) {
 	id := carrier.ID{1}.String()
 	f.Add([]byte(`[{"email":"a@x.example","event":"delivered","timestamp":1700000000,"n":"` + id + `","b":"7.1","category":["x"],"pool":{"a":[1,"]"]}}]`))

@@ -22,14 +22,14 @@ const (
 	// maxAnswer is the most bytes of an answer; Twilio's longest page stays far below.
 	maxAnswer = 1 << 20
 	// keptIdle is how long an unused connection is kept. A request on one that the
-	// other side has just closed is a doubt, so it is shorter than any server's own limit.
+	// other side has just closed is a doubt, so it is shorter than servers keep theirs.
 	keptIdle = 3 * time.Second
 )
 
-// lines returns the client of an account. Text messages go one a request, and a
+// httpClient returns the client of an account. Text messages go one a request, and a
 // request of net/http costs three times as much as one of fasthttp, which needs
 // no goroutines of its own. It never repeats a request: a second is a second message.
-func lines(cfg Config) (*fasthttp.Client, error) {
+func httpClient(cfg Config) (*fasthttp.Client, error) {
 	dialer := fasthttpproxy.Dialer{DialDualStack: true, Timeout: min(cfg.Timeout, 10*time.Second), ConnectTimeout: min(cfg.Timeout, 10*time.Second)}
 	dial, err := dialer.GetDialFunc(true)
 	if err != nil {
@@ -40,10 +40,6 @@ func lines(cfg Config) (*fasthttp.Client, error) {
 		MaxConnsPerHost: cfg.Conns, MaxConnWaitTimeout: cfg.Timeout, MaxIdleConnDuration: keptIdle, ConnPoolStrategy: fasthttp.LIFO,
 		WriteTimeout:              cfg.Timeout, // bounds the TLS handshake too, which otherwise would come with the first write
 		MaxIdemponentCallAttempts: 1, MaxResponseBodySize: maxAnswer, ReadBufferSize: 16 << 10,
-		ConfigureClient: func(h *fasthttp.HostClient) error {
-			h.SecureErrorLogMessage = true // errors quote no answer
-			return nil
-		},
 	}, nil
 }
 

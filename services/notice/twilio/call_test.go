@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,6 +63,26 @@ func TestAnAnswerIsAwaitedNoLongerThanTheTimeOut(t *testing.T) {
 	}
 	if a := c.Send(t.Context(), message); a.Class != carrier.InDoubt {
 		t.Errorf("without an answer: %+v, want in doubt", a)
+	}
+}
+
+func TestAnAnswerThatCannotBeReadIsNotQuoted(t *testing.T) {
+	for _, answer := range []string{
+		"+447700900001 200 OK\r\n\r\n", "HTTP/1.1 +447700900001\r\n\r\n", "HTTP/1.1 200 OK\r\n+447700900001\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: +447700900001\r\n\r\n", "HTTP/1.1 201 Created\r\nContent-Length: 99\r\n\r\n+447700900001",
+	} {
+		c := client(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte(answer))
+			_ = conn.Close()
+		})
+		if a := c.Send(t.Context(), message); a.Class != carrier.InDoubt || strings.Contains(a.Detail, "44") {
+			t.Errorf("%q: %+v, want in doubt without a number", answer, a)
+		}
 	}
 }
 

@@ -59,11 +59,11 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 15 * time.Second
 	}
-	lines, err := lines(cfg)
+	http, err := httpClient(cfg)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, http: lines, basic: "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.AccountSID+":"+cfg.AuthToken))}
+	c := &Client{cfg: cfg, http: http, basic: "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.AccountSID+":"+cfg.AuthToken))}
 	if cfg.Host != "" {
 		u, err := url.Parse(cfg.Host)
 		if err != nil || u.Host == "" {
