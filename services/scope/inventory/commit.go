@@ -71,11 +71,8 @@ func (w *writer) boundary(ctx context.Context, force bool) error {
 		if err := d.store.renew(ctx, tx, d.org, d.token); err != nil {
 			return err
 		}
-		for _, r := range w.rows {
-			if _, err := tx.ExecContext(ctx, insertSegment+`($1, $2, $3, $4, $5, $6, 0, 0, 0)`+insteadOfSegment,
-				d.head.id, w.generation, r.kind, r.a, r.c, r.body); err != nil {
-				return err
-			}
+		if err := w.insertRows(ctx, tx); err != nil {
+			return err
 		}
 		for some := range slices.Chunk(w.shelved, 64) {
 			if err := w.insertShelved(ctx, tx, some); err != nil {
@@ -95,6 +92,20 @@ const (
 	insertSegment    = `INSERT INTO segment (inventory, generation, kind, a, c, body, shelf, at, size) VALUES `
 	insteadOfSegment = ` ON CONFLICT (inventory, kind, a, c, generation) DO UPDATE SET body = excluded.body, shelf = excluded.shelf, at = excluded.at, size = excluded.size`
 )
+
+func (w *writer) insertRows(ctx context.Context, tx *sql.Tx) (err error) {
+	insert, err := tx.PrepareContext(ctx, insertSegment+`($1, $2, $3, $4, $5, $6, 0, 0, 0)`+insteadOfSegment)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, insert.Close()) }()
+	for _, r := range w.rows {
+		if _, err := insert.ExecContext(ctx, w.d.head.id, w.generation, r.kind, r.a, r.c, r.body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // insertShelved writes rows in one statement: they are short, and a large
 // delivery has tens of thousands.

@@ -99,12 +99,12 @@ func (p *placer) openChunk(ctx context.Context, chunk uint32) error {
 
 // page writes one page if a row of the delivery changes it.
 func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next map[int32]int32) (bool, error) {
-	// The rows lie about in memory. A loop that does nothing else lets the
-	// processor fetch many at once.
+	// The rows lie about in memory. A loop that does nothing but look at them lets
+	// the processor fetch many at once.
 	touched := 0
 	for _, at := range p.heads[page*pageSize:][:pageSize] {
 		if at != 0 {
-			touched |= int(body[at]) | 1
+			touched |= 1 | int(body[at-1])
 		}
 	}
 	if touched == 0 {
