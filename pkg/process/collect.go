@@ -5,22 +5,19 @@ import (
 	"runtime/debug"
 )
 
-// startHeap is up to where the heap may grow before its first collection.
-const startHeap = 64 << 20
-
-// goMinHeap is the heap at which Go collects first, by GOGC=100; it is in
-// proportion to GOGC (runtime/mgcpacer.go, defaultHeapMinimum).
-const goMinHeap = 4 << 20
+// startPercent lets the heap grow to 64 MB before its first collection: Go
+// collects first at 4 MB by GOGC=100 and in proportion to it (runtime/mgcpacer.go,
+// defaultHeapMinimum).
+const startPercent = 1600
 
 // CollectLater puts off the first garbage collection. A process that starts
 // allocates mostly what it keeps, and looks through it three times before it has
 // reached what it needs anyway. From the first collection on GOGC counts again.
 func CollectLater() {
-	percent := debug.SetGCPercent(startHeap / goMinHeap * 100)
-	if percent < 0 || percent >= startHeap/goMinHeap*100 {
+	percent := debug.SetGCPercent(startPercent)
+	if percent < 0 || percent >= startPercent { // off, or later still
 		debug.SetGCPercent(percent)
 		return
 	}
-	first := new([64]byte)
-	runtime.AddCleanup(first, func(percent int) { debug.SetGCPercent(percent) }, percent)
+	runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, percent)
 }
