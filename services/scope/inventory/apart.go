@@ -109,7 +109,7 @@ func (s *Store) dropSupplement(ctx context.Context, tx *sql.Tx, h head, t *tree,
 	if records[slot] == nil || isZero(&keys[slot]) {
 		return nil
 	}
-	plain, err := openOnce(nil, &keys[slot], records[slot], numberContext(target))
+	plain, err := openOnce(nil, &keys[slot], records[slot], numberContext(nil, target))
 	if err != nil {
 		return fmt.Errorf("record of person %d does not open with its key", target)
 	}
@@ -122,7 +122,7 @@ func (s *Store) dropSupplement(ctx context.Context, tx *sql.Tx, h head, t *tree,
 	if err := randomKeys(s.cfg.Rand, &keys[slot], pageKey); err != nil {
 		return err
 	}
-	records[slot] = sealOnce(nil, &keys[slot], who.encode(nil), numberContext(target))
+	records[slot] = sealOnce(nil, &keys[slot], who.encode(nil), numberContext(nil, target))
 	body, err := t.sealTable(s.cfg.Rand, chunk, table)
 	if err != nil {
 		return err

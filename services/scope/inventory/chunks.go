@@ -12,7 +12,7 @@ type chunkWriter struct {
 	d          *Delivery
 	w          *writer
 	r          *resolution
-	out        *spill // rows of people by chunk
+	out        *spill // rows of people by leaf
 	done       map[int64]bool
 	duplicates bitset
 	guarded    bitset // ordinals in the delivery's map, which is slow to ask
@@ -20,8 +20,7 @@ type chunkWriter struct {
 	sorter     holdingSorter
 	top        int // chunks above are written
 	numbers    []uint32
-	people     []byte // of the chunk that is written
-	holdings   []byte
+	holdings   []byte // of the chunk that is written
 	sets       [][]arrived // the holdings by dataset
 }
 
@@ -31,7 +30,7 @@ type chunkWriter struct {
 // so comes before the chunk that needs its record.
 func (d *Delivery) writeChunks(ctx context.Context, w *writer, r *resolution, resumed bool) (err error) {
 	c := &chunkWriter{d: d, w: w, r: r, out: newPassing(d.records.dir), top: int(r.people >> 16), duplicates: newBitset(r.people + 1)}
-	c.placer = placer{d: d, w: w}
+	c.placer = placer{d: d, w: w, earlier: map[int32]int32{}, context: make([]byte, 0, 4)}
 	defer func() { err = errors.Join(err, c.out.close()) }()
 	for n := range r.after.pairs {
 		c.duplicates.add(n)
@@ -110,7 +109,7 @@ func (c *chunkWriter) place(number, ordinal uint32, row []byte) ([]byte, error) 
 	if c.guarded.has(ordinal) {
 		guardian, size = c.d.guarded[ordinal], size+guardianSize
 	}
-	b, err := c.out.room(int(number>>16), size)
+	b, err := c.out.room(leafOf(number), size)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +132,12 @@ func (c *chunkWriter) writeAbove(ctx context.Context, chunk int) error {
 				return err
 			}
 		}
-		if err := errors.Join(c.out.drop(c.top), c.r.chunks.drop(c.top)); err != nil {
+		for leaf := range leaves {
+			if err := c.out.drop(c.top*leaves + leaf); err != nil {
+				return err
+			}
+		}
+		if err := c.r.chunks.drop(c.top); err != nil {
 			return err
 		}
 	}
@@ -141,14 +145,9 @@ func (c *chunkWriter) writeAbove(ctx context.Context, chunk int) error {
 }
 
 func (c *chunkWriter) write(ctx context.Context, chunk int) error {
-	var err error
-	if c.people, err = c.out.load(chunk, c.people); err != nil {
+	err := c.placer.chunk(ctx, uint32(chunk), c.out)
+	if err != nil {
 		return err
-	}
-	if len(c.people) > 0 {
-		if err := c.placer.chunk(ctx, uint32(chunk), c.people); err != nil {
-			return err
-		}
 	}
 	if c.holdings, err = c.r.chunks.load(chunk, c.holdings); err != nil {
 		return err
@@ -186,7 +185,7 @@ func addSupplement(out *spill, target, number uint32, record []byte, mark byte) 
 	}
 	binary.LittleEndian.PutUint16(head[2+attributeSize:], uint16(len(record)+4))
 	binary.LittleEndian.PutUint32(head[placedHead:], number)
-	return out.add(int(target>>16), append(head[:], record...))
+	return out.add(leafOf(target), append(head[:], record...))
 }
 
 // supplementsOfKnown adds the stored records of people known before who turned

@@ -145,7 +145,7 @@ func (p *people) record(number uint32) (string, error) {
 		return "", nil
 	}
 	var err error
-	p.plain, err = openOnce(p.plain[:0], &page.keys[slot], page.records[slot], numberContext(number))
+	p.plain, err = openOnce(p.plain[:0], &page.keys[slot], page.records[slot], numberContext(nil, number))
 	if err != nil {
 		return "", fmt.Errorf("record of person %d does not open with its key", number)
 	}

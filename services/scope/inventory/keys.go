@@ -187,12 +187,12 @@ func openOnce(dst []byte, key *[keySize]byte, sealed, context []byte) ([]byte, e
 // sealKeyPage appends the sealed keys to dst.
 func sealKeyPage(dst []byte, pageKey *[keySize]byte, firstNumber uint32, keys *personKeys) []byte {
 	plain := unsafe.Slice(&keys[0][0], len(keys)*keySize)
-	return sealOnce(dst, pageKey, plain, numberContext(firstNumber))
+	return sealOnce(dst, pageKey, plain, numberContext(nil, firstNumber))
 }
 
 func openKeyPage(pageKey *[keySize]byte, firstNumber uint32, sealed []byte, keys *personKeys) error {
 	var buf [pageSize * keySize]byte
-	plain, err := openOnce(buf[:0], pageKey, sealed, numberContext(firstNumber))
+	plain, err := openOnce(buf[:0], pageKey, sealed, numberContext(nil, firstNumber))
 	if err != nil || len(plain) != len(buf) {
 		return fmt.Errorf("key page from person %d on does not open with its key", firstNumber)
 	}
@@ -202,10 +202,8 @@ func openKeyPage(pageKey *[keySize]byte, firstNumber uint32, sealed []byte, keys
 	return nil
 }
 
-// numberContext binds what is sealed to its place.
-func numberContext(number uint32) []byte {
-	return binary.BigEndian.AppendUint32(make([]byte, 0, 4), number)
-}
+// numberContext appends what binds a sealed text to its place.
+func numberContext(dst []byte, number uint32) []byte { return binary.BigEndian.AppendUint32(dst, number) }
 
 // makeKeys fills many keys from one that is drawn for it and forgotten: asking
 // the system for each byte costs ten times as much.

@@ -15,13 +15,18 @@ type placer struct {
 	d       *Delivery
 	w       *writer
 	attrs   attributeColumns
-	heads   [chunkSize]int32 // offset + 1 of the last row of each number
+	// heads holds offset + 1 of the last row of each number of a leaf, negative if
+	// there are more: earlier then leads from each to the one before.
+	heads   [leafSize]int32
+	earlier map[int32]int32
+	body    []byte // the rows of the leaf
 	table   *pageKeys
 	records recordPage
 	keys    personKeys
 	fresh   [pageSize + 1][keySize]byte
 	old     Person
 	newer   Person
+	context []byte
 	buf     []byte
 	rows    [][]byte
 	moves   map[uint16]move
@@ -31,20 +36,23 @@ type placer struct {
 	attributes          []byte
 }
 
-func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
-	d := p.d
-	clear(p.heads[:])
-	// Rows of one number are chained through the room of their own number field,
-	// as offsets: a chunk holds far less than 2 GiB.
-	next := map[int32]int32{}
-	for off := 0; off < len(body); {
-		low := binary.LittleEndian.Uint16(body[off:])
-		if p.heads[low] != 0 {
-			next[int32(off)+1] = p.heads[low]
-		}
-		p.heads[low] = int32(off) + 1
-		off += placedHead + int(binary.LittleEndian.Uint16(body[off+2+attributeSize:]))
+// A leaf is what is put in order at once. Its rows stay near the processor, which
+// those of a chunk do not.
+const (
+	leafSize = 8192 // people
+	leaves   = chunkSize / leafSize
+)
+
+// leafOf returns the leaf of a person.
+func leafOf(number uint32) int { return int(number / leafSize) }
+
+// chunk writes the people of a chunk whose rows lie in out, by leaf.
+func (p *placer) chunk(ctx context.Context, chunk uint32, out *spill) error {
+	first := int(chunk) * leaves
+	if !out.holds(first, leaves) {
+		return nil
 	}
+	d := p.d
 	attrs, err := readSegment(ctx, d.store.db, d.head, segAttributes, 0, int64(chunk))
 	if err != nil {
 		return err
@@ -60,8 +68,8 @@ func (p *placer) chunk(ctx context.Context, chunk uint32, body []byte) error {
 	}
 	p.moved = false
 	changed := false
-	for page := range uint32(pages) {
-		c, err := p.page(ctx, chunk, page, body, next)
+	for leaf := range leaves {
+		c, err := p.leaf(ctx, first+leaf, out)
 		if err != nil {
 			return err
 		}
@@ -97,20 +105,46 @@ func (p *placer) openChunk(ctx context.Context, chunk uint32) error {
 	return err
 }
 
-// page writes one page if a row of the delivery changes it.
-func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next map[int32]int32) (bool, error) {
+// leaf writes the pages of a leaf that its rows change.
+func (p *placer) leaf(ctx context.Context, leaf int, out *spill) (changed bool, err error) {
+	if p.body, err = out.load(leaf, p.body); err != nil || len(p.body) == 0 {
+		return false, err
+	}
+	clear(p.heads[:])
+	clear(p.earlier)
+	for off := 0; off < len(p.body); {
+		last := &p.heads[binary.LittleEndian.Uint16(p.body[off:])%leafSize]
+		at := int32(off) + 1 //nolint:gosec // G115: a leaf holds far less than 2 GiB
+		if *last != 0 {
+			p.earlier[at] = *last
+			at = -at
+		}
+		*last = at
+		off += placedHead + int(binary.LittleEndian.Uint16(p.body[off+2+attributeSize:]))
+	}
+	for i := 0; i < leafSize; i += pageSize {
+		c, err := p.page(ctx, uint32(leaf*leafSize+i), p.heads[i:][:pageSize]) //nolint:gosec // G115: a person's number
+		if err != nil {
+			return false, err
+		}
+		changed = changed || c
+	}
+	return changed, nil
+}
+
+// page writes the page that begins with a number if a row of the delivery changes it.
+func (p *placer) page(ctx context.Context, first uint32, heads []int32) (bool, error) {
 	// The rows lie about in memory. A loop that does nothing but look at them lets
 	// the processor fetch many at once.
 	touched := 0
-	for _, at := range p.heads[page*pageSize:][:pageSize] {
+	for _, at := range heads {
 		if at != 0 {
-			touched |= 1 | int(body[at-1])
+			touched |= 1 | int(p.body[max(at, -at)-1])
 		}
 	}
 	if touched == 0 {
 		return false, nil
 	}
-	first := chunk<<16 | page*pageSize
 	if err := p.d.store.openPage(ctx, p.d.store.db, p.d.head, p.table, first, &p.records, &p.keys); err != nil {
 		return false, err
 	}
@@ -119,12 +153,11 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 	}
 	p.buf = p.buf[:0]
 	changed := false
-	for i := range uint32(pageSize) {
-		at := p.heads[page*pageSize+i]
+	for i, at := range heads {
 		if at == 0 {
 			continue
 		}
-		c, err := p.person(first+i, int(i), p.rowsOf(body, next, at))
+		c, err := p.person(first+uint32(i), i, p.rowsOf(at)) //nolint:gosec // G115: less than pageSize
 		if err != nil {
 			return false, err
 		}
@@ -133,9 +166,10 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 	if !changed {
 		return false, nil
 	}
-	p.table[page] = p.fresh[pageSize]
 	row := int64(first / pageSize)
-	p.keyPage = sealKeyPage(p.keyPage[:0], &p.table[page], first, &p.keys)
+	key := &p.table[row%pages]
+	*key = p.fresh[pageSize]
+	p.keyPage = sealKeyPage(p.keyPage[:0], key, first, &p.keys)
 	p.recordPage = p.records.append(p.recordPage[:0])
 	return true, errors.Join(p.w.put(ctx, segmentRow{kind: segKeys, c: row, body: p.keyPage}),
 		p.w.put(ctx, segmentRow{kind: segRecords, c: row, body: p.recordPage}))
@@ -143,17 +177,15 @@ func (p *placer) page(ctx context.Context, chunk, page uint32, body []byte, next
 
 // rowsOf returns the rows of one number in a canonical order, those about the
 // person first. The slice is used again.
-func (p *placer) rowsOf(body []byte, next map[int32]int32, at int32) [][]byte {
+func (p *placer) rowsOf(at int32) [][]byte {
 	p.rows = p.rows[:0]
 	for {
-		row := body[at-1:]
+		row := p.body[max(at, -at)-1:]
 		p.rows = append(p.rows, row[2:placedHead+int(binary.LittleEndian.Uint16(row[2+attributeSize:]))])
-		if len(next) == 0 {
-			return p.rows
-		}
-		if at = next[at]; at == 0 {
+		if at > 0 {
 			break
 		}
+		at = p.earlier[-at]
 	}
 	if len(p.rows) > 1 {
 		slices.SortFunc(p.rows, compareRows)
@@ -180,7 +212,7 @@ func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, e
 	var before []byte
 	if known || len(rows) > 1 {
 		if known {
-			if before, err = openOnce(nil, &p.keys[slot], p.records[slot], numberContext(number)); err != nil {
+			if before, err = openOnce(nil, &p.keys[slot], p.records[slot], numberContext(p.context[:0], number)); err != nil {
 				return false, fmt.Errorf("record of person %d does not open with its key", number)
 			}
 		} else {
@@ -198,7 +230,7 @@ func (p *placer) person(number uint32, slot int, rows [][]byte) (changed bool, e
 	}
 	p.keys[slot] = p.fresh[slot]
 	start := len(p.buf)
-	p.buf = sealOnce(p.buf, &p.keys[slot], record, numberContext(number))
+	p.buf = sealOnce(p.buf, &p.keys[slot], record, numberContext(p.context[:0], number))
 	p.records[slot] = p.buf[start:len(p.buf):len(p.buf)]
 	p.attrs.set(uint16(number), attr)
 	return true, p.move(uint16(number), attr, record)

@@ -199,6 +199,11 @@ func (s *spill) makeFile() (*spillFile, error) {
 	return &spillFile{File: f, serial: s.made}, nil
 }
 
+// holds reports whether anything was added to one of n parts from i on.
+func (s *spill) holds(i, n int) bool {
+	return i < len(s.parts) && slices.ContainsFunc(s.parts[i:min(i+n, len(s.parts))], func(p spillPart) bool { return p.size > 0 })
+}
+
 // each calls f with the bytes of a part, block by block in the order in which
 // they were added; an add is never split over two calls. f must not keep them.
 func (s *spill) each(i int, f func(b []byte) error) error {
