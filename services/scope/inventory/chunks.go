@@ -20,7 +20,7 @@ type chunkWriter struct {
 	sorter     holdingSorter
 	top        int // chunks above are written
 	numbers    []uint32
-	holdings   []byte // of the chunk that is written
+	holdings   []byte      // of the chunk that is written
 	sets       [][]arrived // the holdings by dataset
 }
 

@@ -110,16 +110,24 @@ func entryOf(k kindOfIndex, h hash128) entry {
 	return e
 }
 
+// entrySorter sorts entries in memory that it keeps.
+type entrySorter struct {
+	ends, starts []uint32
+	numbers      numberSorter
+}
+
 // sort unpacks the entries of one part, but for those of nobody, and sorts them
 // by hash and number into the memory of all. The entries of a part share the
 // first eight bits and hashes are uniform: one counting pass over the bits that
 // follow leaves runs of two or three, or of all who share a name.
-func (k kindOfIndex) sort(all []entry, packed []byte) []entry {
+func (s *entrySorter) sort(k kindOfIndex, all []entry, packed []byte) []entry {
 	size, at := k.entrySize(), k.hashSize()
 	n := len(packed) / size
 	width := min(max(bits.Len(uint(n))-1, 1), 24-largeBits)
 	digit := func(b []byte) uint32 { return binary.BigEndian.Uint32(b) << largeBits >> (32 - width) }
-	ends := make([]uint32, 1<<width+1)
+	s.ends = slices.Grow(s.ends[:0], 1<<width+1)[:1<<width+1]
+	ends := s.ends
+	clear(ends)
 	for b := packed; len(b) >= size; b = b[size:] {
 		if binary.LittleEndian.Uint32(b[at:]) != heldBack {
 			ends[digit(b)+1]++
@@ -129,8 +137,8 @@ func (k kindOfIndex) sort(all []entry, packed []byte) []entry {
 		ends[i+1] += ends[i]
 	}
 	all = slices.Grow(all[:0], n)[:ends[len(ends)-1]]
-	starts := slices.Clone(ends)
-	var numbers numberSorter
+	s.starts = append(s.starts[:0], ends...)
+	starts := s.starts
 	for b := packed; len(b) >= size; b = b[size:] {
 		if binary.LittleEndian.Uint32(b[at:]) != heldBack {
 			to := &starts[digit(b)]
@@ -145,7 +153,7 @@ func (k kindOfIndex) sort(all []entry, packed []byte) []entry {
 		case k.hashSize() == 16:
 			slices.SortFunc(run, entry.compare)
 		default:
-			sortNamesakes(run, &numbers)
+			sortNamesakes(run, &s.numbers)
 		}
 	}
 	return all

@@ -7,6 +7,7 @@ import (
 )
 
 func TestEntriesOfAPartComeSortedAndWithoutThoseOfNobody(t *testing.T) {
+	var sorter entrySorter
 	random := rand.New(rand.NewPCG(3, 4))
 	for kind := range indexKinds {
 		for _, n := range []int{0, 1, 2, 40, 5000} {
@@ -33,7 +34,7 @@ func TestEntriesOfAPartComeSortedAndWithoutThoseOfNobody(t *testing.T) {
 					}
 				}
 				slices.SortFunc(want, entry.compare)
-				if got := kind.sort(nil, packed); !slices.Equal(got, want) {
+				if got := sorter.sort(kind, nil, packed); !slices.Equal(got, want) {
 					t.Fatalf("kind %d, %d entries of %d hashes: not sorted as comparing them does", kind, n, names)
 				}
 			}

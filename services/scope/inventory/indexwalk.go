@@ -19,6 +19,7 @@ type indexWalk struct {
 	// Of the present part, and used again for the next.
 	packed         []byte
 	sorted, merged []entry
+	sorter         entrySorter
 	write          func(ctx context.Context, seg segmentRow) error
 }
 
@@ -79,7 +80,7 @@ func (w *indexWalk) fresh(q int, numbers []uint32) ([]entry, error) {
 	if numbers != nil {
 		w.giveNumbers(w.packed, numbers)
 	}
-	w.sorted = w.kind.sort(w.sorted, w.packed)
+	w.sorted = w.sorter.sort(w.kind, w.sorted, w.packed)
 	return w.sorted, nil
 }
 

@@ -203,7 +203,9 @@ func openKeyPage(pageKey *[keySize]byte, firstNumber uint32, sealed []byte, keys
 }
 
 // numberContext appends what binds a sealed text to its place.
-func numberContext(dst []byte, number uint32) []byte { return binary.BigEndian.AppendUint32(dst, number) }
+func numberContext(dst []byte, number uint32) []byte {
+	return binary.BigEndian.AppendUint32(dst, number)
+}
 
 // makeKeys fills many keys from one that is drawn for it and forgotten: asking
 // the system for each byte costs ten times as much.

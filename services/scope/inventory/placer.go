@@ -12,9 +12,9 @@ import (
 
 // placer writes the people of one chunk after the other.
 type placer struct {
-	d       *Delivery
-	w       *writer
-	attrs   attributeColumns
+	d     *Delivery
+	w     *writer
+	attrs attributeColumns
 	// heads holds offset + 1 of the last row of each number of a leaf, negative if
 	// there are more: earlier then leads from each to the one before.
 	heads   [leafSize]int32
