@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/pprof"
 
 	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/process"
@@ -86,17 +85,10 @@ func serve(ctx context.Context, file, profile string) error {
 	if err != nil {
 		return err
 	}
-	if profile != "" {
-		out, err := os.Create(profile)
-		if err != nil {
-			return fmt.Errorf("write the CPU profile: %w", err)
-		}
-		defer out.Close()
-		if err := pprof.StartCPUProfile(out); err != nil {
-			return fmt.Errorf("write the CPU profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := process.ProfileCPU(profile)
+	if err != nil {
+		return err
 	}
 	s.Services = []string{event.Notice}
-	return app.Run(ctx, s, app.Options{Services: map[string]app.Builder{event.Notice: sender.New}})
+	return errors.Join(app.Run(ctx, s, app.Options{Services: map[string]app.Builder{event.Notice: sender.New}}), stop())
 }

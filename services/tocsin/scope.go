@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/event"
+	"tocsin.dev/pkg/process"
 	"tocsin.dev/services/scope/inventory"
 	"tocsin.dev/services/scope/inventory/bench"
 )
@@ -227,11 +228,17 @@ type benchScopeCmd struct {
 	Database  string `help:"PostgreSQL URL instead of a SQLite file."`
 	CSV       bool   `name:"csv" help:"Import from CSV as well (at most a million people)."`
 	Reference bool   `help:"Measure one SQL row per record as well (at most a million people)."`
+	Profile   string `help:"Write a CPU profile to this file." type:"path"`
 	JSON      bool   `name:"json" help:"Print JSON."`
 }
 
 // Run measures.
-func (c *benchScopeCmd) Run(ctx context.Context) error {
+func (c *benchScopeCmd) Run(ctx context.Context) (err error) {
+	stop, err := process.ProfileCPU(c.Profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	o := bench.Options{People: c.People, Seed: c.Seed, Dir: c.Dir, URL: c.Database, CSV: c.CSV, Reference: c.Reference}
 	if !c.JSON {
 		fmt.Printf("%-34s %9s %9s %8s %14s\n", "STEP", "CPU s", "WALL s", "PEAK MB", "PER CPU s")
