@@ -89,12 +89,19 @@ func (b *Base) Store(ctx context.Context) (db *sqldb.DB, err error) {
 
 // Route mounts the service's handler at patterns of the public address; a nil
 // handler adds nothing.
-func (b *Base) Route(h http.Handler, patterns ...string) { mount(&b.routes.mux, h, patterns...) }
+func (b *Base) Route(h http.Handler, patterns ...string) {
+	if h == nil {
+		return
+	}
+	for _, p := range patterns {
+		b.routes.mux.Handle(p, h)
+	}
+}
 
-// RouteCallbacks mounts a handler that machines call and that makes its own
-// spans and metrics.
-func (b *Base) RouteCallbacks(h http.Handler, patterns ...string) {
-	mount(&b.routes.callbacks, web.Contain(h, b.Log), patterns...)
+// RouteCallbacks mounts a handler that machines call, and that makes its own
+// spans and metrics, at all paths that begin with prefix.
+func (b *Base) RouteCallbacks(h http.Handler, prefix string) {
+	b.routes.callbacks = append(b.routes.callbacks, callbacks{prefix, web.Contain(h, b.Log)})
 }
 
 func (b *Base) close() error {
