@@ -18,15 +18,21 @@ func Categories(s category.Set, language string) string {
 	default:
 		return ""
 	}
-	words := make([]string, 0, s.Len())
-	s.Each(func(c category.Category) { words = append(words, label(c)) })
-	switch len(words) {
-	case 0:
-		return ""
-	case 1:
-		return words[0]
-	}
-	return strings.Join(words[:len(words)-1], ", ") + and + words[len(words)-1]
+	var b strings.Builder
+	b.Grow(24 * s.Len()) // a label with what joins it
+	left := s.Len()
+	s.Each(func(c category.Category) {
+		switch {
+		case b.Len() == 0:
+		case left == 1:
+			b.WriteString(and)
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(label(c))
+		left--
+	})
+	return b.String()
 }
 
 // Speaks reports whether the category names exist in a language, so that a
