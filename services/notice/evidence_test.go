@@ -33,7 +33,7 @@ func (s *Service) hear(t *testing.T, who person.Number, ch Channel, m carrier.Me
 	notice := c.mark.notice(who, ch, a.digest)
 	c.mu.Unlock()
 	f := carrier.Receipt{Notice: notice, Attempt: id, Pos: slices.Index(a.people, who), Meaning: m, At: at}
-	if err := s.receipts.take(t.Context(), &delivery{from: s.accountNamed(a.account), facts: []carrier.Receipt{f}}); err != nil {
+	if err := s.receipts.take(&delivery{from: s.accountNamed(a.account), facts: []carrier.Receipt{f}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -131,10 +131,9 @@ func (s *Service) forged(w http.ResponseWriter, r *http.Request, from *account) 
 }
 
 func (s *Service) received(w http.ResponseWriter, r *http.Request, d *delivery) {
-	// The context ends when the provider hangs up; the store has its own limit.
-	ctx, span := s.tracer.Start(s.traced(r.Context(), d), "notice receipt "+d.from.name)
+	_, span := s.tracer.Start(s.traced(r.Context(), d), "notice receipt "+d.from.name)
 	defer span.End()
-	if err := s.receipts.take(ctx, d); err != nil {
+	if err := s.receipts.take(d); err != nil {
 		http.Error(w, "not stored; please repeat", http.StatusServiceUnavailable)
 		return
 	}

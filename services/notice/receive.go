@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,11 +28,14 @@ type delivery struct {
 // that one durable write serves many: a callback is answered 2xx only after
 // its raw body is stored and its facts are applied.
 type receiver struct {
-	s  *Service
-	in chan *delivery
+	s    *Service
+	in   chan *delivery
+	gone chan struct{} // closed when run has ended
 }
 
-func newReceiver(s *Service) *receiver { return &receiver{s: s, in: make(chan *delivery, 512)} }
+func newReceiver(s *Service) *receiver {
+	return &receiver{s: s, in: make(chan *delivery, 512), gone: make(chan struct{})}
+}
 
 const (
 	// mostFacts bounds one transaction.
@@ -40,23 +44,27 @@ const (
 	storeWithin = 14 * time.Second
 )
 
-// take stores and applies one callback and returns when that is durable.
-func (r *receiver) take(ctx context.Context, d *delivery) error {
+// take stores and applies one callback and returns when that is durable, also
+// if the provider has hung up meanwhile: the store has a limit of its own.
+func (r *receiver) take(d *delivery) error {
 	d.done = make(chan error, 1)
 	select {
 	case r.in <- d:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-r.gone:
+		return errGone
 	}
 	select {
 	case err := <-d.done:
 		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-r.gone:
+		return errGone
 	}
 }
 
+var errGone = errors.New("the service has stopped")
+
 func (r *receiver) run(ctx context.Context) {
+	defer close(r.gone)
 	busy := false
 	for {
 		select {
@@ -147,6 +155,9 @@ func (s *Service) applyWith(ctx context.Context, all []*delivery, last func(*sql
 			if canary {
 				continue
 			}
+			if byCampaign[a.campaign] == nil {
+				byCampaign[a.campaign] = make([]fact, 0, len(all))
+			}
 			byCampaign[a.campaign] = append(byCampaign[a.campaign], fact{Receipt: f, channel: a.channel, person: a.people[f.Pos], scheduled: a.batch != ""})
 		}
 	}
@@ -201,7 +212,14 @@ func (s *Service) provenBy(ctx context.Context, by *account, counts map[change]i
 // keepRaw stores bodies as they came, those of one account sealed together,
 // with the facts that fit no attempt.
 func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, all []*delivery, now time.Time) error {
-	raw := map[*account][]byte{}
+	raw, sizes := map[*account][]byte{}, map[*account]int{}
+	for _, d := range all {
+		sizes[d.from] += binary.MaxVarintLen32 + len(d.raw)
+	}
+	for from, size := range sizes {
+		// The nonce comes before and the tag after, so that they are sealed where they lie.
+		raw[from] = make([]byte, s.vault.NonceSize(), s.vault.NonceSize()+size+s.vault.Overhead())
+	}
 	for _, d := range all {
 		b := binary.AppendUvarint(raw[d.from], uint64(len(d.raw)))
 		raw[d.from] = append(b, d.raw...)
@@ -219,7 +237,7 @@ func (s *Service) keepRaw(ctx context.Context, tx *sql.Tx, all []*delivery, now 
 		}
 	}
 	for from, bodies := range raw {
-		nonce := make([]byte, s.vault.NonceSize(), s.vault.NonceSize()+len(bodies)+s.vault.Overhead())
+		nonce, bodies := bodies[:s.vault.NonceSize()], bodies[s.vault.NonceSize():]
 		if _, err := rand.Read(nonce); err != nil {
 			return fmt.Errorf("seal receipts: %w", err)
 		}
@@ -263,14 +281,16 @@ type fact struct {
 // receive applies facts to the messages of one campaign: each at most once,
 // in whatever order they come, from receipts or from a look-up.
 func (l *ledger) receive(facts []fact, why Reason) error {
-	byChannel := map[Channel][]fact{}
-	for _, f := range facts {
-		byChannel[f.channel] = append(byChannel[f.channel], f)
-	}
-	for ch, some := range byChannel {
-		if err := l.receiveOn(ch, some, why); err != nil {
+	slices.SortStableFunc(facts, func(a, b fact) int { return cmp.Compare(a.channel, b.channel) })
+	for len(facts) > 0 {
+		ch, n := facts[0].channel, 1
+		for n < len(facts) && facts[n].channel == ch {
+			n++
+		}
+		if err := l.receiveOn(ch, facts[:n], why); err != nil {
 			return err
 		}
+		facts = facts[n:]
 	}
 	return nil
 }

@@ -27,8 +27,17 @@ const MaxCallback = 64 << 10
 // that a token can be changed without losing callbacks.
 type Verifier struct {
 	callback   string
-	macs       []*sync.Pool // of hash.Hash, one pool for each token
 	validators []base.RequestValidator
+	rooms      sync.Pool // of *room
+}
+
+// room is the memory in which one callback is read.
+type room struct {
+	params []param
+	said   []byte
+	sent   [2 * sha1.Size]byte
+	want   [sha1.Size]byte
+	macs   []hash.Hash // one for each token
 }
 
 // NewVerifier takes the public base URL of callbacks, exactly as it was given
@@ -39,8 +48,14 @@ func NewVerifier(callback string, tokens ...string) (*Verifier, error) {
 	}
 	v := &Verifier{callback: callback}
 	for _, t := range tokens {
-		v.macs = append(v.macs, &sync.Pool{New: func() any { return hmac.New(sha1.New, []byte(t)) }})
 		v.validators = append(v.validators, base.NewRequestValidator(t))
+	}
+	v.rooms.New = func() any {
+		in := &room{}
+		for _, t := range tokens {
+			in.macs = append(in.macs, hmac.New(sha1.New, []byte(t)))
+		}
+		return in
 	}
 	return v, nil
 }
@@ -52,12 +67,15 @@ var ErrForm = errors.New("twilio callback: not a plain form")
 // path and returns its fact. ok is false if the signature is wrong; err tells
 // of a body or path that cannot be read.
 func (v *Verifier) Read(caseID, notice, attempt string, body []byte, signature string) (r carrier.Receipt, ok bool, err error) {
-	params, err := plainForm(body)
+	in := v.rooms.Get().(*room) //nolint:errcheck,forcetypeassert // the pool's own
+	defer v.rooms.Put(in)
+	params, err := plainForm(in.params[:0], body)
+	in.params = params
 	if err != nil {
 		return r, false, err
 	}
 	address := v.callback + "/cases/" + caseID + "/" + notice + "/" + attempt
-	if !v.signed(address, params, signature) {
+	if !v.signed(in, address, signature) {
 		return r, false, nil
 	}
 	if r.Notice, err = carrier.ParseID(notice); err != nil {
@@ -76,10 +94,9 @@ func (v *Verifier) Read(caseID, notice, attempt string, body []byte, signature s
 // param is one parameter of a form.
 type param struct{ name, value string }
 
-// plainForm reads a form in which every name stands once, in order of name. The
-// validator would look at the first of several values alone.
-func plainForm(body []byte) ([]param, error) {
-	all := make([]param, 0, 16)
+// plainForm reads a form in which every name stands once into all, in order of
+// name. The validator would look at the first of several values alone.
+func plainForm(all []param, body []byte) ([]param, error) {
 	for field := range strings.SplitSeq(string(body), "&") {
 		if field == "" {
 			continue
@@ -87,17 +104,17 @@ func plainForm(body []byte) ([]param, error) {
 		name, value, _ := strings.Cut(field, "=")
 		plain, err := url.QueryUnescape(name)
 		if err != nil || strings.Contains(field, ";") {
-			return nil, ErrForm
+			return all, ErrForm
 		}
 		if value, err = url.QueryUnescape(value); err != nil {
-			return nil, ErrForm
+			return all, ErrForm
 		}
 		all = append(all, param{plain, value})
 	}
 	slices.SortFunc(all, func(a, b param) int { return strings.Compare(a.name, b.name) })
 	for i := 1; i < len(all); i++ {
 		if all[i].name == all[i-1].name {
-			return nil, ErrForm
+			return all, ErrForm
 		}
 	}
 	return all, nil
@@ -115,29 +132,27 @@ func valueOf(params []param, name string) string {
 // so its own signature is computed first; twilio-go's validator, which also
 // tries the address with and without its port and costs several times as much,
 // sees only what does not fit that.
-func (v *Verifier) signed(address string, params []param, signature string) bool {
-	var room [1024]byte
-	said := append(room[:0], address...)
-	for _, p := range params {
-		said = append(append(said, p.name...), p.value...)
+func (v *Verifier) signed(in *room, address, signature string) bool {
+	in.said = append(in.said[:0], address...)
+	for _, p := range in.params {
+		in.said = append(append(in.said, p.name...), p.value...)
 	}
-	sent, err := base64.StdEncoding.DecodeString(signature)
-	if err != nil || len(sent) != sha1.Size {
+	if base64.StdEncoding.DecodedLen(len(signature)) > len(in.sent) {
 		return false
 	}
-	var want [sha1.Size]byte
-	for _, pool := range v.macs {
-		mac := pool.Get().(hash.Hash) //nolint:errcheck,forcetypeassert // the pool's own
+	n, err := base64.StdEncoding.Decode(in.sent[:], []byte(signature))
+	if err != nil || n != sha1.Size {
+		return false
+	}
+	for _, mac := range in.macs {
 		mac.Reset()
-		mac.Write(said)
-		same := hmac.Equal(mac.Sum(want[:0]), sent)
-		pool.Put(mac)
-		if same {
+		mac.Write(in.said)
+		if hmac.Equal(mac.Sum(in.want[:0]), in.sent[:n]) {
 			return true
 		}
 	}
-	named := make(map[string]string, len(params))
-	for _, p := range params {
+	named := make(map[string]string, len(in.params))
+	for _, p := range in.params {
 		named[p.name] = p.value
 	}
 	for i := range v.validators {
