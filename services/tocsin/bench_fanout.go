@@ -50,6 +50,9 @@ type fanoutResult struct {
 	// NATS and every start included.
 	CPU        float64 `json:"cpu_us_per_notice"`
 	CPUSeconds float64 `json:"cpu_seconds"`
+	// Exchange is what a bare exchange over HTTP cost on this machine just before
+	// and after, in CPU µs of both sides.
+	Exchange float64 `json:"exchange_us"`
 	// StartSeconds is the part of CPUSeconds that went into starting processes,
 	// from exec until they served; the rest went into sending.
 	StartSeconds float64     `json:"start_cpu_seconds"`
@@ -85,6 +88,10 @@ func (c *benchFanoutCmd) Run(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	before, err := exchangeCost(ctx)
+	if err != nil {
+		return err
+	}
 	f := &fanout{benchFanoutCmd: c, dir: dir}
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -96,11 +103,16 @@ func (c *benchFanoutCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	after, err := exchangeCost(ctx)
+	if err != nil {
+		return err
+	}
+	result.Exchange = (before + after) / 2
 	if c.JSON {
 		return printJSON(result)
 	}
-	fmt.Printf("%d people: told once %d, twice %d, never %d; %d kills; %.1f s, %.0f/s, %.0f µs CPU a notice, %.0f MB\n",
-		result.People, result.ToldOnce, result.ToldTwice, result.NeverTold, result.Kills, result.Seconds, result.PerSecond, result.CPU, result.PeakMB)
+	fmt.Printf("%d people: told once %d, twice %d, never %d; %d kills; %.1f s, %.0f/s, %.0f µs CPU a notice, %.0f MB; a bare HTTP exchange cost %.0f µs\n",
+		result.People, result.ToldOnce, result.ToldTwice, result.NeverTold, result.Kills, result.Seconds, result.PerSecond, result.CPU, result.PeakMB, result.Exchange)
 	for _, f := range result.Forecasts {
 		fmt.Printf("forecast when %.0f %% were written to: %.1f s, off by %+.1f %%\n", 100*f.Share, f.Seconds, 100*f.Error)
 	}
