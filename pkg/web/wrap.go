@@ -111,7 +111,7 @@ type seen struct {
 func (s *seen) WriteHeader(status int) {
 	if s.status == 0 {
 		s.status = status
-		if status >= http.StatusBadRequest {
+		if status >= http.StatusBadRequest { // so that whoever was refused can ask about it
 			s.Header().Set(requestIDHeader, RequestID(s.ctx))
 		}
 	}

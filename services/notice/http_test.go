@@ -1,6 +1,8 @@
 package notice
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -35,5 +37,15 @@ func TestABodyIsReadWholeOrRefused(t *testing.T) {
 				t.Errorf("read %q and answered %d, want %d", body, w.Code, c.status)
 			}
 		})
+	}
+}
+
+func TestACallbackAtAStoppedServiceIsToBeRepeated(t *testing.T) {
+	r := newReceiver(nil)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	r.run(ctx)
+	if err := r.take(&delivery{}); !errors.Is(err, errGone) {
+		t.Errorf("taken: %v", err)
 	}
 }
