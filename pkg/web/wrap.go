@@ -59,7 +59,7 @@ type requestKey struct{}
 
 // Contain is the part of Wrap that no server can do without: request id and a
 // net for panics. It is for handlers that machines call and that see to their
-// own spans and metrics. Only an answer that refuses tells the id.
+// own spans and metrics. They hear the id only if they are refused.
 func Contain(h http.Handler, log *slog.Logger) http.Handler {
 	h = contained(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +101,8 @@ func identified(next http.Handler, log *slog.Logger) http.Handler {
 	})
 }
 
-// seen notes the status that went out. It unwraps for http.ResponseController.
+// seen notes the status that went out, and tells whoever is refused the id of the
+// request. It unwraps for http.ResponseController.
 type seen struct {
 	http.ResponseWriter
 	ctx    context.Context
@@ -111,7 +112,7 @@ type seen struct {
 func (s *seen) WriteHeader(status int) {
 	if s.status == 0 {
 		s.status = status
-		if status >= http.StatusBadRequest { // so that whoever was refused can ask about it
+		if status >= http.StatusBadRequest {
 			s.Header().Set(requestIDHeader, RequestID(s.ctx))
 		}
 	}

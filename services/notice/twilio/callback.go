@@ -95,7 +95,8 @@ func (v *Verifier) Read(caseID, notice, attempt string, body []byte, signature s
 type param struct{ name, value string }
 
 // plainForm reads a form in which every name stands once into all, in order of
-// name. The validator would look at the first of several values alone.
+// name; all comes back with an error too, for its memory. The validator would
+// look at the first of several values alone.
 func plainForm(all []param, body []byte) ([]param, error) {
 	for field := range strings.SplitSeq(string(body), "&") {
 		if field == "" {
