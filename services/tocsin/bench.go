@@ -23,7 +23,8 @@ type benchCmd struct {
 	Scope   benchScopeCmd   `cmd:"" help:"Import, preview, seal, compare, stream and erase generated people, beside a plain SQL reference."`
 	Startup benchStartupCmd `cmd:"" help:"Time from start to ready, and idle memory, of the whole program on embedded stores."`
 
-	Fanout benchFanoutCmd `cmd:"" help:"A whole fan-out against the sandbox, with notice and NATS killed at random moments."`
+	Fanout   benchFanoutCmd   `cmd:"" help:"A whole fan-out against the sandbox, with notice and NATS killed at random moments."`
+	Exchange benchExchangeCmd `cmd:"" help:"What a bare exchange over HTTP costs on this machine, as a yardstick for the others."`
 }
 
 type benchStartupCmd struct {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,38 +16,77 @@ import (
 	"tocsin.dev/pkg/web"
 )
 
+// benchExchangeCmd measures what the machine's HTTP costs. Machines that others
+// share are at times half as fast as at others: what a notice costs compares
+// between two days in units of this.
+type benchExchangeCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// exchangeResult is the outcome of bench exchange.
+type exchangeResult struct {
+	// CPU is in µs for one exchange, user and system of both its sides.
+	CPU float64 `json:"cpu_us_per_exchange"`
+}
+
 // exchanges is how many requests measure what one costs; that takes a second.
 const exchanges = 20_000
 
-// exchangeCost returns the CPU µs of one bare exchange over HTTP, both sides of
-// it in this process: a short form and an empty answer, over as many connections
-// as text messages have. A machine that others share is at times half as fast as
-// at others; what a notice costs can be compared in units of this.
-func exchangeCost(ctx context.Context) (float64, error) {
+// Run exchanges short forms for empty answers over as many connections as text
+// messages have. Both sides are in this process, which must have done nothing
+// else: collecting the garbage of a large heap would be counted with it.
+func (c *benchExchangeCmd) Run(ctx context.Context) error {
 	ln, err := web.Listen(ctx, "127.0.0.1:0")
 	if err != nil {
-		return 0, err
+		return err
 	}
-	srv := &http.Server{
-		ReadTimeout: web.ReadTimeout, WriteTimeout: web.WriteTimeout, IdleTimeout: web.IdleTimeout,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // a request cut off fails at its client
-			w.WriteHeader(http.StatusNoContent)
-		}),
-	}
-	go func() { _ = srv.Serve(ln) }() // ends with Close
-	defer srv.Close()
+	serving, stop := context.WithCancel(ctx)
+	var server sync.WaitGroup
+	server.Go(func() { _ = web.Serve(serving, ln, http.HandlerFunc(empty), slog.New(slog.DiscardHandler)) }) // what fails, fails at the client
+	defer server.Wait()
+	defer stop()
 	transport := &http.Transport{MaxIdleConnsPerHost: fanoutConns}
 	defer transport.CloseIdleConnections()
 	began, err := cpuTime(os.Getpid())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := exchange(ctx, &http.Client{Transport: transport, Timeout: web.ReadTimeout}, "http://"+ln.Addr().String()); err != nil {
-		return 0, fmt.Errorf("measure a bare exchange: %w", err)
+		return fmt.Errorf("measure a bare exchange: %w", err)
 	}
 	ended, err := cpuTime(os.Getpid())
-	return float64((ended - began).Microseconds()) / exchanges, err
+	if err != nil {
+		return err
+	}
+	result := exchangeResult{CPU: float64((ended - began).Microseconds()) / exchanges}
+	if c.JSON {
+		return printJSON(result)
+	}
+	fmt.Printf("%.0f µs CPU for a bare HTTP exchange, both its sides\n", result.CPU)
+	return nil
+}
+
+// exchangeCost runs bench exchange as a process of its own.
+func exchangeCost(ctx context.Context) (float64, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.CommandContext(ctx, self, "bench", "exchange", "--json") //nolint:gosec // G204: the program starts itself
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("measure a bare exchange: %w", err)
+	}
+	var r exchangeResult
+	err = json.Unmarshal(out, &r)
+	return r.CPU, err
+}
+
+// empty reads a request and answers nothing.
+func empty(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // a request cut off fails at its client
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // exchange makes all requests; the first that fails ends it.

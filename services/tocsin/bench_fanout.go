@@ -51,7 +51,7 @@ type fanoutResult struct {
 	CPU        float64 `json:"cpu_us_per_notice"`
 	CPUSeconds float64 `json:"cpu_seconds"`
 	// Exchange is what a bare exchange over HTTP cost on this machine just before
-	// and after, in CPU µs of both sides.
+	// and after, in CPU µs of both sides; 0 where it cannot be measured (not Linux).
 	Exchange float64 `json:"exchange_us"`
 	// StartSeconds is the part of CPUSeconds that went into starting processes,
 	// from exec until they served; the rest went into sending.
