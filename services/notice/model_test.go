@@ -219,8 +219,16 @@ func (m *model) recall() {
 		}) {
 			continue
 		}
-		m.write(func(l *ledger) error { return l.takeBack(&a.attempt, m.now()) })
-		if a.recalled = true; a.took {
+		why := ReasonRecalled
+		if a.recalled = !rapid.Bool().Draw(m.t, "too late"); !a.recalled {
+			why = ReasonRecalledLate
+		}
+		m.write(func(l *ledger) error { return l.takeBack(&a.attempt, m.now(), why) })
+		if !a.recalled {
+			for _, r := range rows {
+				m.resent[r.person] = m.resent[r.person] || r.attempt == a.id
+			}
+		} else if a.took {
 			for _, n := range a.people {
 				m.accepted[a.channel][n]--
 			}

@@ -82,7 +82,7 @@ func (s *Service) orderProgress(ctx context.Context, p *plan) (o event.OrderProg
 		switch why {
 		case ReasonHandOver:
 			handed += n
-		case ReasonResend, ReasonOperatorResend:
+		case ReasonResend, ReasonOperatorResend, ReasonRecalledLate:
 			o.PossibleDuplicates += n
 		}
 	}

@@ -15,7 +15,8 @@ import (
 // cancelled; a cancellation in time proves that nobody got the mail, so its
 // people are written to anew under another batch, and no copy is a possible
 // duplicate. Where a cancellation cannot be had (another channel, too late,
-// refused), a doubt is settled as under the policy «resend».
+// refused), a doubt is settled as under the policy «resend». SendGrid accepts a
+// late one like any other, so what counts is the clock after its answer.
 
 // policy is what becomes of doubts of an organisation that no evidence settles.
 func (s *Service) policy(org string) string {
@@ -104,6 +105,9 @@ func (s *Service) recall(ctx context.Context, a *attempt) (time.Time, error) {
 	if _, err := s.store.db.ExecContext(ctx, `UPDATE attempt SET flags=$2 WHERE id=$1 AND state=$3`, a.id, a.flags, attemptInDoubt); err != nil {
 		return soon, fmt.Errorf("write down the recall of request %d: %w", a.id, err)
 	}
+	if _, ok := s.recallable(a, s.cfg.Now()); !ok {
+		return soon, nil // writing took too long; what is not in force is then forgotten
+	}
 	limited, cancel := context.WithTimeout(ctx, s.cfg.Doubt.within())
 	defer cancel()
 	if s.accountNamed(a.account).mail.Cancel(limited, a.batch).Class == carrier.Accepted {
@@ -141,24 +145,36 @@ func (s *Service) recalled(ctx context.Context, a *attempt) (settled bool, err e
 	return false, err
 }
 
-// takeBack plans the people of a cancelled request anew: nobody got it.
+// takeBack plans the people of a request anew whose cancellation is now known to
+// be in force. Only if there is still time, it was in time: a process may stand
+// still, with its machine for example, between a look at the clock and its request.
 func (s *Service) takeBack(ctx context.Context, a *attempt) error {
-	forget := time.Unix(a.sendAt, 0).Add(s.cfg.Doubt.CancelBefore)
-	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.takeBack(a, forget) })
+	sendAt, why := time.Unix(a.sendAt, 0), ReasonRecalled
+	if !s.cfg.Now().Before(sendAt.Add(-s.cfg.Doubt.CancelBefore)) {
+		why = ReasonRecalledLate
+	}
+	forget := sendAt.Add(s.cfg.Doubt.CancelBefore)
+	counts, err := s.store.write(ctx, a.campaign, s.cfg.Now(), func(l *ledger) error { return l.takeBack(a, forget, why) })
 	if err != nil {
 		return err
 	}
 	s.meters.changes(ctx, counts)
-	s.log.WarnContext(ctx, "a request in doubt was recalled; nobody got it", "attempt", a.id, "account", a.account)
+	s.log.WarnContext(ctx, "a request in doubt was recalled", "attempt", a.id, "account", a.account, "reason", why)
 	s.wakeUp()
 	return nil
 }
 
 // takeBack also takes those back of whom SendGrid says that it works on them:
-// the batch is discarded whole. Its cancellation can be forgotten at an instant.
-func (l *ledger) takeBack(a *attempt, forget time.Time) error {
+// the batch is discarded whole. If it was cancelled late, it may have been sent,
+// and its people's next copy is marked. The cancellation can be forgotten at an
+// instant.
+func (l *ledger) takeBack(a *attempt, forget time.Time, why Reason) error {
+	flags := 0
+	if why == ReasonRecalledLate {
+		flags = flagDuplicate
+	}
 	for _, from := range []State{InDoubt, Accepted} {
-		if _, err := l.move(a.channel, a.people, from, Planned, ReasonRecalled, set{onAttempt: a.id}); err != nil {
+		if _, err := l.move(a.channel, a.people, from, Planned, why, set{onAttempt: a.id, flags: flags}); err != nil {
 			return err
 		}
 	}

@@ -164,7 +164,7 @@ func (r *rig) startSandbox() {
 	var err error
 	r.box, err = sandbox.New(sandbox.Config{
 		Now: time.Now, SendGridKey: testSG, TwilioAccountSID: testSID, TwilioAuthToken: testTok,
-		EventWebhookURL: r.front + "/v1/receipts/sendgrid", Canaries: []string{canaryMail, canaryPhone}, StepDelay: 5 * time.Millisecond, RetryBase: 50 * time.Millisecond, CancelBefore: time.Second,
+		EventWebhookURL: r.front + "/v1/receipts/sendgrid", Canaries: []string{canaryMail, canaryPhone}, StepDelay: 5 * time.Millisecond, RetryBase: 50 * time.Millisecond, CancelBefore: boxCancelBefore,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -125,9 +125,10 @@ const (
 	ReasonListed          Reason = 30 // the person's contact record changed and was planned anew
 	ReasonRecalled        Reason = 32 // its batch was cancelled in time: nobody got it
 	ReasonPublicNotice    Reason = 33 // the order tells everybody by a public notice and writes to nobody
+	ReasonRecalledLate    Reason = 34 // its batch was cancelled, perhaps too late: sent again as a possible duplicate
 )
 
-const reasonCount = 34
+const reasonCount = 35
 
 // String names the reason for programs.
 func (r Reason) String() string {
@@ -135,7 +136,7 @@ func (r Reason) String() string {
 		"receipt", "same_request", "look_up", "resend", "hold", "operator_resend", "operator_accept", "silence",
 		"late_delivery", "overtaken", "ladder_end", "next_rung", "no_address", "compromised", "deceased",
 		"guardian_missing", "stop", "replanned", "not_owed", "no_text", "operator_drop", "erased", "listed", "quiet_hours_overridden", "recalled",
-		ReasonPublicNotice: "public_notice"}
+		ReasonPublicNotice: "public_notice", ReasonRecalledLate: "recalled_late"}
 	if int(r) < len(names) && r > 0 {
 		return names[r]
 	}
@@ -170,7 +171,7 @@ var transitions = map[State]map[State][]Reason{
 		InDoubt:   {ReasonLostAnswer, ReasonLostWorker},
 	},
 	InDoubt: {
-		Planned:   {ReasonResend, ReasonNotSent, ReasonOperatorResend, ReasonRecalled},
+		Planned:   {ReasonResend, ReasonNotSent, ReasonOperatorResend, ReasonRecalled, ReasonRecalledLate},
 		Accepted:  {ReasonAnswer, ReasonReceipt, ReasonSameRequest, ReasonLookUp, ReasonOperatorAccept},
 		Deferred:  {ReasonReceipt, ReasonLookUp},
 		Delivered: {ReasonReceipt, ReasonLookUp},
@@ -186,7 +187,7 @@ var transitions = map[State]map[State][]Reason{
 		Failed:    {ReasonReceipt, ReasonLookUp, ReasonOperatorDrop},
 	},
 	Accepted: {
-		Planned:   {ReasonRecalled},
+		Planned:   {ReasonRecalled, ReasonRecalledLate},
 		Deferred:  {ReasonReceipt},
 		Delivered: {ReasonReceipt},
 		Failed:    {ReasonReceipt},

@@ -221,8 +221,11 @@ func (l *life) happens(from, to State, why Reason) {
 	case ReasonResend, ReasonHold:
 		l.reach(from)
 		l.decide(map[Reason]string{ReasonResend: organisation.Resend, ReasonHold: organisation.Hold}[why])
-	case ReasonRecalled:
+	case ReasonRecalled, ReasonRecalledLate:
 		l.reach(from)
+		if l.a.sendAt = time.Now().Unix(); why == ReasonRecalled {
+			l.a.sendAt += int64(time.Hour / time.Second)
+		}
 		l.must(l.s.takeBack(l.t.Context(), l.a))
 	case ReasonOperatorResend, ReasonOperatorAccept, ReasonOperatorDrop:
 		l.reach(from)
