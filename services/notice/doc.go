@@ -40,9 +40,8 @@
 // That a person is never written to twice: no provider deduplicates for us, so
 // a doubt that no receipt and no look-up settles ends, by policy, in a second
 // copy marked as a possible duplicate, or waits for a person, or, by email and in
-// time, is recalled. That a copy so
-// marked is one: a request that a killed process wrote down and never made
-// cannot be told from one that was made. That a delivered
+// time, is recalled. That a copy so marked is one: a request that a killed process
+// wrote down and never made cannot be told from one that was made. That a delivered
 // message was read. That a provider kept its word: canaries show a mix-up of
 // recipients, subjects and texts of SMS, and not what the body of a mail says,
 // which SendGrid tells nobody; mails are looked up as a sample.
