@@ -206,7 +206,7 @@ func (m *model) policy() {
 }
 
 // recall cancels the batch of a request in doubt, of which nothing has come to
-// an end: the provider discards it.
+// an end: the provider discards it, or perhaps not if that came too late.
 func (m *model) recall() {
 	for _, a := range m.attempts {
 		now, err := readAttempt(m.t.Context(), m.st.db, a.id)
@@ -220,15 +220,15 @@ func (m *model) recall() {
 			continue
 		}
 		why := ReasonRecalled
-		if a.recalled = !rapid.Bool().Draw(m.t, "too late"); !a.recalled {
+		if rapid.Bool().Draw(m.t, "too late") {
 			why = ReasonRecalledLate
-		}
-		m.write(func(l *ledger) error { return l.takeBack(&a.attempt, m.now(), why) })
-		if !a.recalled {
 			for _, r := range rows {
 				m.resent[r.person] = m.resent[r.person] || r.attempt == a.id
 			}
-		} else if a.took {
+		}
+		m.write(func(l *ledger) error { return l.takeBack(&a.attempt, m.now(), why) })
+		a.recalled = why == ReasonRecalled || rapid.Bool().Draw(m.t, "discarded all the same")
+		if a.recalled && a.took {
 			for _, n := range a.people {
 				m.accepted[a.channel][n]--
 			}

@@ -105,9 +105,6 @@ func (s *Service) recall(ctx context.Context, a *attempt) (time.Time, error) {
 	if _, err := s.store.db.ExecContext(ctx, `UPDATE attempt SET flags=$2 WHERE id=$1 AND state=$3`, a.id, a.flags, attemptInDoubt); err != nil {
 		return soon, fmt.Errorf("write down the recall of request %d: %w", a.id, err)
 	}
-	if _, ok := s.recallable(a, s.cfg.Now()); !ok {
-		return soon, nil // writing took too long; what is not in force is then forgotten
-	}
 	limited, cancel := context.WithTimeout(ctx, s.cfg.Doubt.within())
 	defer cancel()
 	if s.accountNamed(a.account).mail.Cancel(limited, a.batch).Class == carrier.Accepted {
@@ -166,8 +163,8 @@ func (s *Service) takeBack(ctx context.Context, a *attempt) error {
 
 // takeBack also takes those back of whom SendGrid says that it works on them:
 // the batch is discarded whole. If it was cancelled late, it may have been sent,
-// and its people's next copy is marked. The cancellation can be forgotten at an
-// instant.
+// and its people's next copy is marked, also under a later order. The cancellation
+// can be forgotten at an instant.
 func (l *ledger) takeBack(a *attempt, forget time.Time, why Reason) error {
 	flags := 0
 	if why == ReasonRecalledLate {

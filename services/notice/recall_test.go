@@ -379,17 +379,23 @@ func TestWhatIsSaidOfARecalledRequestDoesNotCountUnlessItWasDelivered(t *testing
 }
 
 func TestARecalledMessageOfAStoppedOrderIsStopped(t *testing.T) {
-	r := newRig(t, testPeople(1), nil)
-	s, stop := r.start("one")
-	stop()
-	p, a := r.scheduled(s)
-	if err := s.store.setPlan(t.Context(), p.id, planStopped, "", ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.takeBack(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.state(s, p); got != Stopped {
-		t.Errorf("the message is %v, want stopped", got)
+	for why, marked := range map[Reason]bool{ReasonRecalled: false, ReasonRecalledLate: true} {
+		r := newRig(t, testPeople(1), nil)
+		s, stop := r.start("one")
+		stop()
+		p, a := r.scheduled(s)
+		if err := s.store.setPlan(t.Context(), p.id, planStopped, "", ""); err != nil {
+			t.Fatal(err)
+		}
+		if why == ReasonRecalledLate {
+			a.sendAt = time.Now().Unix()
+		}
+		if err := s.takeBack(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := onChannel(t.Context(), s.store.db, p.campaign, Email, a.people)
+		if err != nil || len(rows) != 1 || rows[0].state != Stopped || rows[0].flags&flagDuplicate != 0 != marked {
+			t.Errorf("%v: %+v, %v; want it stopped, marked %v for a later order", why, rows, err, marked)
+		}
 	}
 }
