@@ -19,10 +19,9 @@ import (
 
 // benchCmd measures the program as its users run it.
 type benchCmd struct {
-	Webhook benchWebhookCmd `cmd:"" help:"Answer time of the alert webhook at a steady rate, with the raw body durable before the answer."`
-	Scope   benchScopeCmd   `cmd:"" help:"Import, preview, seal, compare, stream and erase generated people, beside a plain SQL reference."`
-	Startup benchStartupCmd `cmd:"" help:"Time from start to ready, and idle memory, of the whole program on embedded stores."`
-
+	Webhook  benchWebhookCmd  `cmd:"" help:"Answer time of the alert webhook at a steady rate, with the raw body durable before the answer."`
+	Scope    benchScopeCmd    `cmd:"" help:"Import, preview, seal, compare, stream and erase generated people, beside a plain SQL reference."`
+	Startup  benchStartupCmd  `cmd:"" help:"Time from start to ready, and idle memory, of the whole program on embedded stores."`
 	Fanout   benchFanoutCmd   `cmd:"" help:"A whole fan-out against the sandbox, with notice and NATS killed at random moments."`
 	Exchange benchExchangeCmd `cmd:"" help:"What a bare exchange over HTTP costs on this machine, as a yardstick for the others."`
 }
