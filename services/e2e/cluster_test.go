@@ -243,6 +243,7 @@ func (c *cluster) startIngress() string {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/alerts/", to("intake"))
 	mux.Handle("/v1/receipts/", to("notice"))
+	mux.Handle("/v1/public/", to("notice"))
 	mux.Handle("/v1/calendar/", to("deadline"))
 	mux.Handle("/", to("desk"))
 	server := httptest.NewServer(mux)
