@@ -133,7 +133,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) { Table(nil).
 // logger returns the request's logger, or the program's outside of Wrap.
 func logger(ctx context.Context) *slog.Logger {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		return r.log.With("request_id", r.id())
+		return r.log.With("request_id", r.id)
 	}
 	return slog.Default() //nolint:forbidigo // outside of Wrap nobody hands one over
 }

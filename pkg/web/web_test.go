@@ -144,35 +144,6 @@ func TestAPanicIsContainedAndItsValueNotLogged(t *testing.T) {
 	}
 }
 
-func TestAPanicOfACallbackIsContainedToo(t *testing.T) {
-	var log strings.Builder
-	h := Contain(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("jane@example.org") }), slog.New(slog.NewTextHandler(&log, nil)))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil))
-	id := w.Header().Get("X-Request-Id")
-	if w.Code != http.StatusInternalServerError || id == "" || !strings.Contains(log.String(), id) || strings.Contains(log.String(), "jane") {
-		t.Errorf("answered %d to request %q, log: %s", w.Code, id, log.String())
-	}
-}
-
-func TestACallbackHearsItsIDOnlyWhenItIsRefused(t *testing.T) {
-	for status, want := range map[int]string{http.StatusNoContent: "", http.StatusForbidden: "abc-12345"} {
-		h := Contain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if got := RequestID(r.Context()); got != "abc-12345" {
-				t.Errorf("the handler knows the request as %q", got)
-			}
-			w.WriteHeader(status)
-		}), quiet())
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil)
-		r.Header.Set("X-Request-Id", "abc-12345")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if got := w.Header().Get("X-Request-Id"); got != want || w.Code != status {
-			t.Errorf("%d: answered %d to request %q, want %q", status, w.Code, got, want)
-		}
-	}
-}
-
 func TestHalfAnAnswerIsNeverMadeToLookWhole(t *testing.T) {
 	srv := httptest.NewServer(Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")

@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -51,21 +50,11 @@ func Wrap(h http.Handler, o Options) http.Handler {
 
 // request is what Wrap knows of a request.
 type request struct {
-	id  func() string
+	id  string
 	log *slog.Logger // without the id, which few requests log
 }
 
 type requestKey struct{}
-
-// Contain is the part of Wrap that no server can do without: request id and a
-// net for panics. It is for handlers that machines call and that see to their
-// own spans and metrics. They hear the id only if they are refused.
-func Contain(h http.Handler, log *slog.Logger) http.Handler {
-	h = contained(h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, withID(r, sync.OnceValue(func() string { return requestID(r) }), log))
-	})
-}
 
 // validRequestID bounds what a caller may put into our logs.
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{8,64}$`)
@@ -73,21 +62,17 @@ var validRequestID = regexp.MustCompile(`^[A-Za-z0-9_.:-]{8,64}$`)
 // RequestID returns the id of the request, or "" outside of one.
 func RequestID(ctx context.Context) string {
 	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		return r.id()
+		return r.id
 	}
 	return ""
 }
 
-// requestID takes the caller's X-Request-Id or makes one.
-func requestID(r *http.Request) string {
-	if id := r.Header.Get(requestIDHeader); validRequestID.MatchString(id) {
-		return id
+// requestID takes what the caller said in X-Request-Id, or makes one.
+func requestID(said string) string {
+	if validRequestID.MatchString(said) {
+		return said
 	}
 	return uuid.NewString()
-}
-
-func withID(r *http.Request, id func() string, log *slog.Logger) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id, log}))
 }
 
 const requestIDHeader = "X-Request-Id"
@@ -95,26 +80,21 @@ const requestIDHeader = "X-Request-Id"
 // identified gives a request its id and echoes it.
 func identified(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := requestID(r)
+		id := requestID(r.Header.Get(requestIDHeader))
 		w.Header().Set(requestIDHeader, id)
-		next.ServeHTTP(w, withID(r, func() string { return id }, log))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id, log})))
 	})
 }
 
-// seen notes the status that went out, and tells whoever is refused the id of the
-// request. It unwraps for http.ResponseController.
+// seen notes the status that went out. It unwraps for http.ResponseController.
 type seen struct {
 	http.ResponseWriter
-	ctx    context.Context
 	status int
 }
 
 func (s *seen) WriteHeader(status int) {
 	if s.status == 0 {
 		s.status = status
-		if status >= http.StatusBadRequest {
-			s.Header().Set(requestIDHeader, RequestID(s.ctx))
-		}
 	}
 	s.ResponseWriter.WriteHeader(status)
 }
@@ -140,7 +120,7 @@ func logged(next http.Handler, log *slog.Logger) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		out := &seen{ResponseWriter: w, ctx: r.Context()}
+		out := &seen{ResponseWriter: w}
 		next.ServeHTTP(out, r)
 		logger(r.Context()).DebugContext(r.Context(), "request", "method", r.Method, "route", r.Pattern, "status", out.status)
 	})
@@ -151,7 +131,7 @@ func logged(next http.Handler, log *slog.Logger) http.Handler {
 // passes, it is a way to hang up.
 func contained(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		out := &seen{ResponseWriter: w, ctx: r.Context()}
+		out := &seen{ResponseWriter: w}
 		defer func() {
 			p := recover()
 			if p == nil {

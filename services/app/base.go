@@ -98,10 +98,10 @@ func (b *Base) Route(h http.Handler, patterns ...string) {
 	}
 }
 
-// RouteCallbacks mounts a handler that machines call, and that makes its own
-// spans and metrics, at all paths that begin with prefix.
-func (b *Base) RouteCallbacks(h http.Handler, prefix string) {
-	b.routes.callbacks = append(b.routes.callbacks, callbacks{prefix, web.Contain(h, b.Log)})
+// RouteCallbacks lets the one service of this process that has callbacks take
+// what is posted to paths that begin with prefix.
+func (b *Base) RouteCallbacks(c *web.Callbacks, prefix string) {
+	b.routes.callbacks, b.routes.callbackPath = c, prefix
 }
 
 func (b *Base) close() error {

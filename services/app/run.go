@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
+	"tocsin.dev/pkg/event"
 	"tocsin.dev/pkg/natsd"
 	"tocsin.dev/pkg/organisation"
 	"tocsin.dev/pkg/process"
@@ -38,8 +41,10 @@ type Options struct {
 type App struct {
 	Settings Settings
 	// URL is where Listen is reached, with the port that was really taken.
-	URL  string
-	Orgs *organisation.Registry
+	URL string
+	// CallbackURL is where providers reach the callbacks.
+	CallbackURL string
+	Orgs        *organisation.Registry
 	// NATS is the embedded server once it has started, or nil.
 	NATS *natsd.Server
 	Now  func() time.Time
@@ -47,6 +52,7 @@ type App struct {
 
 	telemetry *telemetry.Telemetry
 	listener  net.Listener
+	callbacks net.Listener // nil: listener takes them too
 	parts     process.Group
 	routes    routes
 }
@@ -119,9 +125,7 @@ func (a *App) assemble(ctx context.Context, o Options) error {
 		a.addService(name, build)
 	}
 	a.addMetrics()
-	a.parts.Add(process.Part{Name: "http", Run: func(ctx context.Context) error {
-		return web.Serve(ctx, a.listener, a.routes.handler(a), a.Log)
-	}})
+	a.addServers()
 	return nil
 }
 
@@ -141,16 +145,21 @@ func (a *App) addFolder() {
 	})
 }
 
-// listen opens the public address early: a taken port is told before anything
+// listen opens the public addresses early: a taken port is told before anything
 // starts, and services can be given their real address.
 func (a *App) listen(ctx context.Context) (err error) {
 	if a.listener, err = web.Listen(ctx, a.Settings.Listen); err != nil {
 		return err
 	}
-	a.URL = a.Settings.PublicURL
-	if a.URL == "" {
-		a.URL = "http://" + a.listener.Addr().String()
+	called := a.listener
+	if a.Settings.CallbacksListen != "" && slices.Contains(a.Settings.Services, event.Notice) {
+		if a.callbacks, err = web.Listen(ctx, a.Settings.CallbacksListen); err != nil {
+			return errors.Join(fmt.Errorf("callbacks_listen: %w", err), a.listener.Close())
+		}
+		called = a.callbacks
 	}
+	reached := func(at net.Listener) string { return cmp.Or(a.Settings.PublicURL, "http://"+at.Addr().String()) }
+	a.URL, a.CallbackURL = reached(a.listener), reached(called)
 	return nil
 }
 

@@ -25,6 +25,9 @@ type Settings struct {
 	DataDir string `koanf:"data_dir"`
 	// Listen is the address of the console, the API, the webhooks and the receipts.
 	Listen string `koanf:"listen"`
+	// CallbacksListen is an address for nothing but the callbacks of providers,
+	// which Listen does not take then. Empty: Listen takes them too.
+	CallbacksListen string `koanf:"callbacks_listen"`
 	// PublicURL is how browsers, SIEMs and providers reach Listen from outside.
 	PublicURL string `koanf:"public_url"`
 	// MetricsListen serves Prometheus metrics and health; empty turns it off.

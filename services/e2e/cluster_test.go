@@ -52,6 +52,7 @@ func TestClusterCarriesACaseThroughTheLossOfANodeAndASender(t *testing.T) {
 	c := startCluster(t)
 	const people = 400
 	c.populate(people)
+	c.callbacksStandAlone()
 	s := c.Story("tidewater", io.Discard)
 	c.must(s.UpTo(c.ctx, "order"))
 	_ = c.nats[2].Process.Kill()
@@ -69,6 +70,28 @@ func TestClusterCarriesACaseThroughTheLossOfANodeAndASender(t *testing.T) {
 	for name, p := range c.services {
 		if name != "notice-2" {
 			p.interrupt()
+		}
+	}
+}
+
+// callbacksStandAlone checks that the address of the callbacks serves nothing
+// else, and that nothing else serves callbacks.
+func (c *cluster) callbacksStandAlone() {
+	c.t.Helper()
+	for address, want := range map[string]int{
+		c.ports["callbacks of notice"] + "/v1/receipts/sendgrid":           http.StatusForbidden, // not signed
+		c.ports["callbacks of notice"] + "/v1/public/tidewater/x":          http.StatusNotFound,
+		c.ports["callbacks of notice"] + "/healthz":                        http.StatusNotFound,
+		c.ports["notice"] + "/v1/receipts/sendgrid":                        http.StatusNotFound,
+		strings.TrimPrefix(c.ingress, "http://") + "/v1/receipts/sendgrid": http.StatusForbidden,
+	} {
+		req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, "http://"+address, strings.NewReader("[]"))
+		c.must(err)
+		resp, err := http.DefaultClient.Do(req)
+		c.must(err)
+		c.must(resp.Body.Close())
+		if resp.StatusCode != want {
+			c.t.Errorf("what is posted to %s is answered %d, want %d", address, resp.StatusCode, want)
 		}
 	}
 }
@@ -163,7 +186,7 @@ func (c *cluster) startNATS() {
 // behind one ingress as the head of compose.yaml describes it.
 func (c *cluster) startServices() {
 	c.t.Helper()
-	for _, s := range []string{"sandbox", "intake", "scope", "deadline", "notice", "notice-2", "desk"} {
+	for _, s := range []string{"sandbox", "intake", "scope", "deadline", "notice", "callbacks of notice", "notice-2", "callbacks of notice-2", "desk"} {
 		c.ports[s] = freePort(c.t)
 	}
 	c.ingress = c.startIngress()
@@ -196,6 +219,7 @@ func (c *cluster) replaced(name string) map[string]string {
 		for k, v := range c.envFile(filepath.Join(c.dir, "secrets", "sandbox.env")) {
 			env[k] = v
 		}
+		env["TOCSIN_CALLBACKS_LISTEN"] = c.ports["callbacks of "+name]
 		env["TOCSIN_SENDGRID_HOST"], env["TOCSIN_TWILIO_HOST"] = "http://"+c.ports["sandbox"], "http://"+c.ports["sandbox"]
 		env["TOCSIN_DOUBT_QUIET"], env["TOCSIN_DOUBT_AFTER"], env["TOCSIN_DOUBT_BUDGET"] = "300ms", "3s", "1"
 	}
@@ -214,7 +238,7 @@ func (c *cluster) run(service string, change map[string]string, args ...string) 
 	places := strings.NewReplacer(
 		"/run/secrets/nats_passwords", filepath.Join(secrets, "nats_"+user+".yaml"), "/run/secrets/", secrets+"/", "/keys/", c.Dir+"/",
 		"nats-1:4222", c.ports["nats-1"], "nats-2:4222", c.ports["nats-2"], "nats-3:4222", c.ports["nats-3"],
-		"https://tocsin.example.org", c.ingress, "http://notice:8420", c.ingress,
+		"https://tocsin.example.org", c.ingress, "http://notice:8430", c.ingress,
 	)
 	env := c.envFile(filepath.Join(c.dir, "env", service+".env"))
 	for k, v := range env {
@@ -242,7 +266,7 @@ func (c *cluster) startIngress() string {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/alerts/", to("intake"))
-	mux.Handle("/v1/receipts/", to("notice"))
+	mux.Handle("/v1/receipts/", to("callbacks of notice"))
 	mux.Handle("/v1/public/", to("notice"))
 	mux.Handle("/v1/calendar/", to("deadline"))
 	mux.Handle("/", to("desk"))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -267,6 +268,33 @@ func TestTheContainersAreThoseOfProduction(t *testing.T) {
 	for _, variable := range regexp.MustCompile(`\$(TOCSIN_[A-Z0-9_]+)`).FindAllSubmatch(append(conf, read(t, dir, "nats/accounts.conf")...), -1) {
 		if v := p.Services["nats-1"].Environment[string(variable[1])]; v == nil || *v == "" {
 			t.Errorf("NATS reads $%s, which nobody sets", variable[1])
+		}
+	}
+}
+
+// What compose.yaml tells the operator of a proxy, and what the chart's own
+// ingress does, must lead to where the paths are served.
+func TestEveryPublicPathLeadsToItsService(t *testing.T) {
+	dir := installed(t)
+	p := composed(t, dir, "compose.yaml")
+	said := map[string]string{}
+	for _, m := range regexp.MustCompile(`(/v1/[a-z]+/) → (\d+)`).FindAllSubmatch(read(t, dir, "compose.yaml"), -1) {
+		said[string(m[1])] = string(m[2])
+	}
+	callbacks := settingsOf(t, p, event.Notice).CallbacksListen
+	ingress := string(read(t, deployments, "helm/tocsin/templates/ingress.yaml"))
+	for path, want := range map[string]struct{ service, listen string }{
+		"/v1/alerts/":   {event.Intake, settingsOf(t, p, event.Intake).Listen},
+		"/v1/receipts/": {event.Notice, callbacks},
+		"/v1/public/":   {event.Notice, settingsOf(t, p, event.Notice).Listen},
+		"/v1/calendar/": {event.Deadline, settingsOf(t, p, event.Deadline).Listen},
+	} {
+		at := slices.IndexFunc(p.Services[want.service].Ports, func(port types.ServicePortConfig) bool { return port.Published == said[path] })
+		if at < 0 || ":"+strconv.Itoa(int(p.Services[want.service].Ports[at].Target)) != want.listen {
+			t.Errorf("compose.yaml sends %s to port %q, which is not %s of %s", path, said[path], want.listen, want.service)
+		}
+		if !strings.Contains(ingress, path) {
+			t.Errorf("the chart's ingress does not know %s", path)
 		}
 	}
 }

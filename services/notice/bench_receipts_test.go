@@ -50,7 +50,7 @@ func BenchmarkReceipts(b *testing.B) {
 		all.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(posts)); i = next.Add(1) - 1 {
 				w := httptest.NewRecorder()
-				s.Handler().ServeHTTP(w, posts[i])
+				s.Callbacks().ServeHTTP(w, posts[i])
 				if w.Code != http.StatusNoContent {
 					b.Errorf("webhook %d was answered %d: %s", i, w.Code, w.Body)
 				}

@@ -1,11 +1,13 @@
 package notice
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
 	"strings"
 
+	"tocsin.dev/pkg/web"
 	"tocsin.dev/services/notice/carrier"
 	"tocsin.dev/services/notice/smtp"
 )
@@ -13,24 +15,20 @@ import (
 // fromMailServer takes a message that came back to the organisation's own mail
 // server. Whatever is posted with the right token is kept sealed; what names no
 // notice, or says nothing about one, is kept without further effect.
-func (s *Service) fromMailServer(w http.ResponseWriter, r *http.Request) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+func (s *Service) fromMailServer(ctx context.Context, q *web.Callback) web.Reply {
+	token, ok := strings.CutPrefix(q.Header("Authorization"), "Bearer ")
 	if !ok || s.cfg.SMTP == nil || s.cfg.SMTP.BounceToken == "" || !sameSecret(token, s.cfg.SMTP.BounceToken) {
-		s.meters.receipt(r.Context(), ownServer, "wrong_token", 1)
-		w.Header().Set("WWW-Authenticate", `Bearer realm="tocsin bounces"`)
-		http.Error(w, "wrong token; set smtp.bounce_token", http.StatusUnauthorized)
-		return
+		s.meters.receipt(ctx, ownServer, "wrong_token", 1)
+		return web.Reply{Status: http.StatusUnauthorized, Text: "wrong token; set smtp.bounce_token"}
 	}
-	body := s.read(w, r, smtp.MaxBounce)
-	if body == nil {
-		return
+	if len(q.Body) > smtp.MaxBounce {
+		return tooLarge
 	}
-	f, ours, err := smtp.ReadBounce(body, s.cfg.Now())
+	f, ours, err := smtp.ReadBounce(q.Body, s.cfg.Now())
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+		return unreadable(err)
 	}
-	d := &delivery{from: s.accountNamed(ownServer), raw: body}
+	d := &delivery{from: s.accountNamed(ownServer), raw: q.Body}
 	switch {
 	case !ours:
 		d.strays = []carrier.Receipt{f}
@@ -40,7 +38,7 @@ func (s *Service) fromMailServer(w http.ResponseWriter, r *http.Request) {
 		}
 		d.facts = []carrier.Receipt{f}
 	}
-	s.received(w, r, d)
+	return s.received(ctx, d)
 }
 
 // sameSecret compares without telling by its time how much was right.

@@ -53,7 +53,7 @@ type rig struct {
 	box    *sandbox.Service
 	boxURL string
 	front  string // where providers reach notice
-	hand   atomic.Pointer[http.Handler]
+	hand   atomic.Pointer[http.ServeMux]
 	desk   *journal.Journal
 	cfg    func(*Config)
 	logs   *bytes.Buffer
@@ -156,7 +156,7 @@ func serve(t testing.TB, h http.Handler) string {
 func (r *rig) startSandbox() {
 	r.front = serve(r.t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if h := r.hand.Load(); h != nil {
-			(*h).ServeHTTP(w, req)
+			h.ServeHTTP(w, req)
 			return
 		}
 		http.Error(w, "down", http.StatusBadGateway)
@@ -254,8 +254,10 @@ func (r *rig) start(replica string) (s *Service, stop func()) {
 	if s, err = New(cfg); err != nil {
 		r.t.Fatal(err)
 	}
-	h := s.Handler()
-	r.hand.Store(&h)
+	mux := http.NewServeMux()
+	mux.Handle(CallbackPath, s.Callbacks())
+	mux.Handle("/", s.Handler())
+	r.hand.Store(mux)
 	stopRun := goRun(r.t, "notice", s.Run)
 	stopBus := goRun(r.t, "notice bus", b.Run)
 	<-b.Ready()

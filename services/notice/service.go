@@ -322,8 +322,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Handler returns the routes on which providers call back, and the public notices.
-func (s *Service) Handler() http.Handler { return s.routes() }
+// Handler serves the public notices.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/public/{org}/{case}", s.public)
+	return mux
+}
 
 // Run works until ctx ends and returns when everything it started has ended.
 func (s *Service) Run(ctx context.Context) error {

@@ -132,11 +132,10 @@ func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error)
 	if f.host.program, err = findHost(ctx, f.dir); err != nil {
 		return err
 	}
-	if f.host.nats, err = web.FreeAddress(); err != nil {
-		return err
-	}
-	if f.host.http, err = web.FreeAddress(); err != nil {
-		return err
+	for _, address := range []*string{&f.host.nats, &f.host.http, &f.host.callbacks} {
+		if *address, err = web.FreeAddress(); err != nil {
+			return err
+		}
 	}
 	f.host.passwords = map[string]string{}
 	for _, u := range natsd.Users() {
@@ -165,7 +164,7 @@ func (f *fanout) startSandbox(ctx context.Context, parts *sync.WaitGroup) error 
 	}
 	f.box, err = sandbox.New(sandbox.Config{
 		Now: time.Now, SendGridKey: fanoutKey, TwilioAccountSID: fanoutSID, TwilioAuthToken: fanoutToken,
-		EventWebhookURL: "http://" + f.host.http + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100, Canaries: []string{fanoutCanaryMail, fanoutCanaryPhone},
+		EventWebhookURL: "http://" + f.host.callbacks + "/v1/receipts/sendgrid", Faults: faults, KeepBodies: 100, Canaries: []string{fanoutCanaryMail, fanoutCanaryPhone},
 		RetryBase: 100 * time.Millisecond, RetryMax: time.Second, CallbackWorkers: fanoutConns,
 		HTTPClient: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConns: fanoutConns + 8, MaxIdleConnsPerHost: fanoutConns + 8}},
 	})

@@ -26,14 +26,15 @@ import (
 // fanoutHost is the process that bench fanout kills: notice with embedded NATS,
 // as an operator would run both on one machine.
 type fanoutHost struct {
-	program    []string // with its arguments
-	nats, http string   // addresses
-	passwords  map[string]string
-	process    *exec.Cmd
-	ended      chan struct{} // closed when process has ended
-	cpu        time.Duration
-	starts     time.Duration // CPU time of all starts
-	peakKB     int64
+	program []string // with its arguments
+	// The addresses.
+	nats, http, callbacks string
+	passwords             map[string]string
+	process               *exec.Cmd
+	ended                 chan struct{} // closed when process has ended
+	cpu                   time.Duration
+	starts                time.Duration // CPU time of all starts
+	peakKB                int64
 }
 
 // The made-up accounts at the look-alikes.
@@ -76,7 +77,7 @@ func (f *fanout) keyring() string { return filepath.Join(f.dir, "keyring.yaml") 
 func (f *fanout) writeSettings() error {
 	file, tenants := filepath.Join(f.dir, "tocsin.yaml"), filepath.Join(f.dir, "organisations")
 	set := map[string]any{
-		"data_dir": f.dir, "listen": f.host.http, "organisations": tenants,
+		"data_dir": f.dir, "listen": f.host.http, "callbacks_listen": f.host.callbacks, "organisations": tenants,
 		"nats":      map[string]any{"listen": f.host.nats, "passwords": f.host.passwords},
 		"keys":      map[string]any{"keyring": f.keyring()},
 		"telemetry": map[string]any{"log_level": "error"},

@@ -24,7 +24,7 @@ func New(ctx context.Context, b *app.Base) (app.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.RouteCallbacks(s.Handler(), "/v1/receipts/")
+	b.RouteCallbacks(s.Callbacks(), notice.CallbackPath)
 	b.Route(s.Handler(), "/v1/public/")
 	return s, nil
 }
@@ -33,7 +33,7 @@ func config(b *app.Base) (notice.Config, error) {
 	set := &b.Settings
 	cfg := notice.Config{
 		NATS: b.NATS, Bus: b.Bus, Journal: b.Journal, Organisations: b.Orgs, Now: b.Now, Log: b.Log, Tracer: b.Tracer, Meter: b.Meter,
-		Keyring: set.Key(set.Keys.Keyring, "keyring.yaml"), PublicURL: b.URL, Users: set.Users, PrintDir: set.PrintDir, FaxDir: set.FaxDir,
+		Keyring: set.Key(set.Keys.Keyring, "keyring.yaml"), PublicURL: b.CallbackURL, Users: set.Users, PrintDir: set.PrintDir, FaxDir: set.FaxDir,
 		MailDomains: map[string][]string{},
 		Doubt: notice.Doubt{
 			Quiet: set.Doubt.Quiet, After: set.Doubt.After, Freeze: set.Doubt.Freeze, Policy: set.Doubt.Policy, Ahead: set.Doubt.Ahead, Budget: set.Doubt.Budget,

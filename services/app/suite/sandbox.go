@@ -37,7 +37,7 @@ func (w *suite) addSandbox(ctx context.Context, a *app.App) (err error) {
 			if err = drawAccount(set); err != nil {
 				return err
 			}
-			w.running.Sandbox, err = newSandbox(*set, a.URL, canariesOf(a.Orgs), a.Now, a.Log)
+			w.running.Sandbox, err = newSandbox(*set, a.CallbackURL, canariesOf(a.Orgs), a.Now, a.Log)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -56,15 +55,20 @@ func parseKey(s string) (key *ecdsa.PublicKey, err error) {
 	return eventwebhook.ConvertPublicKeyBase64ToECDSA(s)
 }
 
-// Verify reports whether a body with these headers comes from SendGrid.
-func (v *Verifier) Verify(h http.Header, body []byte, now time.Time) bool {
-	stamp := h.Get(eventwebhook.TimestampHTTPHeader)
+// The headers of a webhook request that Verify takes.
+const (
+	SignatureHeader = eventwebhook.VerificationHTTPHeader
+	TimestampHeader = eventwebhook.TimestampHTTPHeader
+)
+
+// Verify reports whether a body with this signature and timestamp comes from SendGrid.
+func (v *Verifier) Verify(signature, stamp string, body []byte, now time.Time) bool {
 	unix, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil || now.Sub(time.Unix(unix, 0)).Abs() > v.maxAge {
 		return false
 	}
 	for _, k := range v.keys {
-		if ok, err := eventwebhook.VerifySignature(k, body, h.Get(eventwebhook.VerificationHTTPHeader), stamp); err == nil && ok {
+		if ok, err := eventwebhook.VerifySignature(k, body, signature, stamp); err == nil && ok {
 			return true
 		}
 	}

@@ -65,6 +65,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- else if eq .service "notice" }}
 {{- /* What lives is small and the garbage plenty; see env/notice.env.sample. */}}
 - {name: GOGC, value: "300"}
+- {name: TOCSIN_CALLBACKS_LISTEN, value: ":8430"}
 - {name: TOCSIN_USERS, value: /etc/tocsin/people/testers.yaml}
 - {name: TOCSIN_KEYS_KEYRING, value: /run/secrets/keys/keyring.yaml}
 - {name: TOCSIN_KEYS_LEDGER, value: /run/secrets/keys/ledger.key}
