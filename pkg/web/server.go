@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -51,14 +52,25 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 }
 
 // FreeAddress returns an address of this machine, host:port, that nobody
-// listened on a moment ago, for a process that must know its own beforehand.
+// listened on a moment ago, for a process that must know its own beforehand. It
+// returns none twice, though whoever asked may be slow to listen.
 func FreeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", fmt.Errorf("find a free port: %w", err)
+		}
+		address := ln.Addr().String()
+		if err := ln.Close(); err != nil {
+			return "", fmt.Errorf("find a free port: %w", err)
+		}
+		if _, taken := given.LoadOrStore(address, true); !taken {
+			return address, nil
+		}
 	}
-	return ln.Addr().String(), ln.Close()
 }
+
+var given sync.Map //nolint:gochecknoglobals // what a process has given away
 
 // Serve serves h on ln until ctx ends, then stops: no new connections, up to
 // Grace for the requests in work, then their connections are cut. A clean stop

@@ -15,10 +15,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
+	"tocsin.dev/pkg/web"
 	"tocsin.dev/services/sandbox"
 	"tocsin.dev/services/sandbox/contract"
 )
@@ -59,29 +59,22 @@ func run(ctx context.Context, prism, dir string) error {
 		{contract.Mail, true}, {contract.Scheduled, true}, {contract.Logs, true}, {contract.Twilio, true},
 		{contract.Mail, false}, {contract.Scheduled, false}, {contract.Logs, false},
 	}
+	for name, text := range specs { // all before any proxy, which reads its file again when it changes
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return fmt.Errorf("write specification: %w", err)
+		}
+	}
 	addresses := make(map[proxy]string)
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer stop() // before the wait: it ends the proxies
 	for _, p := range proxies {
-		file := filepath.Join(dir, p.spec)
-		if err := os.WriteFile(file, specs[p.spec], 0o600); err != nil {
-			return fmt.Errorf("write specification: %w", err)
-		}
-		port, err := freePort()
+		cmd, address, err := judge(ctx, prism, filepath.Join(dir, p.spec), upstream, p.strict)
 		if err != nil {
 			return err
 		}
-		args := []string{"proxy", "-h", "127.0.0.1", "-p", strconv.Itoa(port)}
-		if p.strict {
-			args = append(args, "--errors")
-		}
-		cmd := exec.CommandContext(ctx, prism, append(args, file, upstream)...)
-		if err := cmd.Start(); err != nil {
-			return fmt.Errorf("start prism: %w", err)
-		}
 		all.Go(func() { _ = cmd.Wait() }) // killed at the end
-		addresses[p] = fmt.Sprintf("http://127.0.0.1:%d", port)
+		addresses[p] = address
 	}
 	for p, a := range addresses {
 		if err := ready(ctx, a); err != nil {
@@ -143,16 +136,11 @@ func control(ctx context.Context, prism, dir string, spec []byte) error {
 	if err := os.WriteFile(file, spec, 0o600); err != nil {
 		return fmt.Errorf("write specification: %w", err)
 	}
-	port, err := freePort()
+	cmd, address, err := judge(ctx, prism, file, "http://"+l.Addr().String(), true)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, prism, "proxy", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "--errors", file, "http://"+l.Addr().String())
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start prism: %w", err)
-	}
 	defer func() { stop(); _ = cmd.Wait() }()
-	address := fmt.Sprintf("http://127.0.0.1:%d", port)
 	if err := ready(ctx, address); err != nil {
 		return err
 	}
@@ -186,13 +174,25 @@ func serve(ctx context.Context) (address string, wait func(), err error) {
 	return "http://" + l.Addr().String(), all.Wait, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// judge starts a prism in front of upstream and returns the address that it will have.
+func judge(ctx context.Context, prism, spec, upstream string, strict bool) (cmd *exec.Cmd, address string, err error) {
+	at, err := web.FreeAddress()
 	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+		return nil, "", err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return nil, "", err
+	}
+	args := []string{"proxy", "-h", host, "-p", port}
+	if strict {
+		args = append(args, "--errors")
+	}
+	cmd = exec.CommandContext(ctx, prism, append(args, spec, upstream)...)
+	if err := cmd.Start(); err != nil {
+		return nil, "", fmt.Errorf("start prism: %w", err)
+	}
+	return cmd, "http://" + at, nil
 }
 
 // ready waits until an address takes connections.
