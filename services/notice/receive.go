@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"tocsin.dev/services/notice/carrier"
@@ -18,7 +20,6 @@ type delivery struct {
 	raw    []byte
 	facts  []carrier.Receipt
 	strays []carrier.Receipt
-	done   chan error
 }
 
 // receiver gathers callbacks that arrive together into one transaction, so
@@ -26,63 +27,115 @@ type delivery struct {
 // its raw body is stored and its facts are applied.
 type receiver struct {
 	s    *Service
-	in   chan *delivery
-	gone chan struct{} // closed when run has ended
+	some chan struct{} // holds one when callbacks wait
+
+	mu      sync.Mutex
+	waiting []*gathering
+	ended   bool
+}
+
+// gathering is what goes into one transaction.
+type gathering struct {
+	all   []*delivery
+	facts int
+	done  chan struct{} // closed when err is known
+	err   error
 }
 
 func newReceiver(s *Service) *receiver {
-	return &receiver{s: s, in: make(chan *delivery, 512), gone: make(chan struct{})}
+	return &receiver{s: s, some: make(chan struct{}, 1)}
 }
 
 const (
-	// mostFacts bounds one transaction.
+	// mostFacts bounds one transaction: whatever comes when it is reached goes into another.
 	mostFacts = 4000
 	// storeWithin bounds its time: providers hang up after 15 s and repeat.
 	storeWithin = 14 * time.Second
+	// plenty is how many facts are worth a transaction without waiting for more.
+	plenty = 1000
+	// lingers is how long callbacks of single messages collect while many arrive. By
+	// bench fanout a message costs a tenth more without, and with twice as long.
+	lingers = 5 * time.Millisecond
 )
+
+var errGone = errors.New("the service has stopped")
 
 // take stores and applies one callback and returns when that is durable, also
 // if the provider has hung up meanwhile: the store has a limit of its own.
 func (r *receiver) take(d *delivery) error {
-	d.done = make(chan error, 1)
-	select {
-	case r.in <- d:
-	case <-r.gone:
+	g := r.join(d)
+	if g == nil {
 		return errGone
 	}
+	<-g.done
+	return g.err
+}
+
+// join puts a callback among those that wait; nil when nobody will take them.
+func (r *receiver) join(d *delivery) *gathering {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return nil
+	}
+	if n := len(r.waiting); n == 0 || r.waiting[n-1].facts >= mostFacts {
+		r.waiting = append(r.waiting, &gathering{done: make(chan struct{})})
+	}
+	g := r.waiting[len(r.waiting)-1]
+	g.all, g.facts = append(g.all, d), g.facts+len(d.facts)
+	r.wake()
+	return g
+}
+
+func (r *receiver) wake() {
 	select {
-	case err := <-d.done:
-		return err
-	case <-r.gone:
-		return errGone
+	case r.some <- struct{}{}:
+	default:
 	}
 }
 
-var errGone = errors.New("the service has stopped")
-
 func (r *receiver) run(ctx context.Context) {
-	defer close(r.gone)
+	defer r.end()
 	busy := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case first := <-r.in:
-			if busy && len(first.facts) < 100 {
-				r.linger(ctx)
-			}
-			all := r.gather(first)
-			busy = len(all) > 4
-			r.apply(ctx, all)
+		case <-r.some:
+		}
+		if busy && r.few() {
+			r.linger(ctx)
+		}
+		if g := r.first(); g != nil {
+			busy = len(g.all) > 4
+			r.apply(ctx, g)
 		}
 	}
 }
 
-// linger lets callbacks of single messages collect while many arrive: a
-// transaction for five costs as much as one for fifty, and a provider that
-// waits 15 s does not mind.
+// end refuses what waits and whatever comes.
+func (r *receiver) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for _, g := range r.waiting {
+		g.err = errGone
+		close(g.done)
+	}
+	r.waiting = nil
+}
+
+// few reports whether what waits is hardly worth a transaction.
+func (r *receiver) few() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting) == 1 && r.waiting[0].facts < plenty
+}
+
+// linger lets callbacks of single messages collect: a transaction for five costs
+// as much as one for fifty.
 func (r *receiver) linger(ctx context.Context) {
-	t := time.NewTimer(12 * time.Millisecond)
+	t := time.NewTimer(lingers)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -90,38 +143,38 @@ func (r *receiver) linger(ctx context.Context) {
 	}
 }
 
-// gather takes whatever waits already; while one transaction is under way the
-// next batch collects by itself.
-func (r *receiver) gather(first *delivery) []*delivery {
-	all, n := []*delivery{first}, len(first.facts)
-	for n < mostFacts {
-		select {
-		case d := <-r.in:
-			all, n = append(all, d), n+len(d.facts)
-		default:
-			return all
-		}
+// first returns what has waited longest; nobody can join it any more. While it is
+// under way the next one collects by itself.
+func (r *receiver) first() *gathering {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.waiting) == 0 {
+		return nil
 	}
-	return all
+	g := r.waiting[0]
+	if r.waiting = slices.Delete(r.waiting, 0, 1); len(r.waiting) > 0 {
+		r.wake()
+	}
+	return g
 }
 
-func (r *receiver) apply(ctx context.Context, all []*delivery) {
+func (r *receiver) apply(ctx context.Context, g *gathering) {
 	limited, cancel := context.WithTimeout(ctx, storeWithin)
-	err := r.s.applyDeliveries(limited, all)
+	g.err = r.s.applyDeliveries(limited, g.all)
 	cancel()
 	verdict, facts := "applied", map[string]int{}
-	if err != nil {
+	if g.err != nil {
 		verdict = "not_stored"
 	}
-	for _, d := range all {
+	for _, d := range g.all {
 		facts[d.from.name] += len(d.facts)
-		d.done <- err
 	}
+	if g.err != nil && ctx.Err() == nil {
+		r.s.log.ErrorContext(ctx, "receipts could not be stored; the provider will repeat them", "callbacks", len(g.all), "error", g.err)
+	}
+	close(g.done) // the bodies belong to the server again
 	for account, n := range facts {
 		r.s.meters.receipt(ctx, account, verdict, n)
-	}
-	if err != nil && ctx.Err() == nil {
-		r.s.log.ErrorContext(ctx, "receipts could not be stored; the provider will repeat them", "callbacks", len(all), "error", err)
 	}
 }
 
