@@ -133,10 +133,11 @@ type MessageRow struct {
 
 // MessageReceipt is one receipt of a message.
 type MessageReceipt struct {
-	Attempt int64     `json:"attempt"`
-	Meaning string    `json:"meaning"`
-	Code    int       `json:"code,omitempty"`
-	At      time.Time `json:"at"`
+	Attempt int64  `json:"attempt"`
+	Meaning string `json:"meaning"`
+	Code    int    `json:"code,omitempty"`
+	// At is when it happened by the provider's clock, or when we heard if it names none.
+	At time.Time `json:"at"`
 }
 
 // DoubtsQuestion asks for the messages in doubt of a case.

@@ -246,8 +246,12 @@ func (l *ledger) remark(ch Channel, f fact) error {
 	if f.Meaning == carrier.Processed || f.Meaning == carrier.Delivered {
 		return nil
 	}
+	at := f.At.Unix()
+	if f.At.IsZero() { // no clock of its own: when it came
+		at = l.now / 1000
+	}
 	_, err := l.tx.ExecContext(l.ctx, `INSERT INTO remark (campaign, channel, person, attempt, meaning, code, at) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,
-		l.campaign, ch, f.person, f.Attempt, f.Meaning, f.Code, f.At.Unix())
+		l.campaign, ch, f.person, f.Attempt, f.Meaning, f.Code, at)
 	if err != nil {
 		return fmt.Errorf("ledger: remark: %w", err)
 	}

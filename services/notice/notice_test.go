@@ -52,6 +52,30 @@ func TestTextMessagesReachEverybodyOnce(t *testing.T) {
 	})
 }
 
+// Callbacks of text messages carry no clock.
+func TestTheHistoryOfATextMessageSaysWhenItFailed(t *testing.T) {
+	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
+		people := testPeople(1)
+		people[0].Phone = "+44779930005" // an unknown destination
+		r := newRigOn(t, db, people, nil)
+		s, _ := r.start("one")
+		began := time.Now().Add(-time.Second)
+		r.prepare()
+		r.approveAndOrder("sms")
+		r.completed(60 * time.Second)
+		a, err := s.answerMessages(t.Context(), event.MessagesQuestion{Org: testOrg, Case: testCase, Person: people[0].Number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range a.Messages {
+			if m.Channel == "sms" && len(m.History) == 1 && m.History[0].Code == 30005 && m.History[0].At.After(began) && !m.History[0].At.After(time.Now()) {
+				return
+			}
+		}
+		t.Errorf("messages = %+v, want a failure by SMS with an instant after %v", a.Messages, began)
+	})
+}
+
 func TestABounceOpensTheNextRung(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, db *sqldb.DB) {
 		people := testPeople(50)
