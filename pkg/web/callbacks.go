@@ -27,6 +27,8 @@ type Callbacks struct {
 // Callback is what one request says.
 type Callback struct {
 	Path string
+	// Query is what follows the question mark, as it came.
+	Query string
 	// Header returns the first value of a header, or "".
 	Header func(name string) string
 	// Body belongs to the server again when the callback has been answered.
@@ -96,7 +98,7 @@ func (c *Callbacks) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		case err != nil:
 			return replyCutOff
 		}
-		return c.Answer(q.Context(), &Callback{Path: q.URL.Path, Header: q.Header.Get, Body: body})
+		return c.Answer(q.Context(), &Callback{Path: q.URL.Path, Query: q.URL.RawQuery, Header: q.Header.Get, Body: body})
 	})
 	w.WriteHeader(r.Status)
 	_, _ = io.WriteString(w, r.Text) // the caller is gone if this fails
@@ -149,7 +151,7 @@ func (c *Callbacks) serve(base context.Context, q *fasthttp.RequestCtx) {
 		if !q.IsPost() {
 			return replyNotPost
 		}
-		return c.Answer(base, &Callback{Path: string(q.Path()), Header: header, Body: q.PostBody()})
+		return c.Answer(base, &Callback{Path: string(q.Path()), Query: string(q.URI().QueryString()), Header: header, Body: q.PostBody()})
 	})
 	q.SetStatusCode(r.Status)
 	q.SetBodyString(r.Text)

@@ -77,7 +77,7 @@ func TestACallbackIsAnsweredTheSameByBothServers(t *testing.T) {
 		}
 		switch q.Path {
 		case "/said":
-			return Reply{http.StatusOK, q.Header("X-Signature") + " " + q.Header("x-signature") + " " + q.Header("Absent") + string(q.Body)}
+			return Reply{http.StatusOK, q.Query + q.Header("X-Signature") + " " + q.Header("x-signature") + " " + q.Header("Absent") + string(q.Body)}
 		case "/taken":
 			return Reply{Status: http.StatusNoContent}
 		case "/token":
@@ -97,6 +97,7 @@ func TestACallbackIsAnsweredTheSameByBothServers(t *testing.T) {
 			headers      map[string]string
 		}{
 			"what was said arrives":     {"POST", "/said", strings.NewReader("a=1&b=%20"), 200, "sig sig a=1&b=%20", nil},
+			"the query as it came":      {"POST", "/said?a=%20b&c=+", nil, 200, "a=%20b&c=+sig sig ", nil},
 			"of unsaid length":          {"POST", "/said", hidden{strings.NewReader("12345678")}, 200, "sig sig 12345678", nil},
 			"the query is not the path": {"POST", "/taken?x=/said", nil, 204, "", map[string]string{"X-Request-Id": ""}},
 			"an encoded path":           {"POST", "/t%61ken", nil, 204, "", nil},

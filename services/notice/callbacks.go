@@ -28,6 +28,7 @@ func (s *Service) Callbacks() *web.Callbacks {
 //
 //	sendgrid, sendgrid/{account}
 //	twilio/cases/{case}/{notice}/{attempt}, twilio/accounts/{account}/cases/{case}/{notice}/{attempt}
+//	twilio/events, twilio/accounts/{account}/events
 //	smtp
 func (s *Service) called(ctx context.Context, q *web.Callback) web.Reply {
 	path, ok := strings.CutPrefix(q.Path, CallbackPath)
@@ -42,6 +43,10 @@ func (s *Service) called(ctx context.Context, q *web.Callback) web.Reply {
 		return s.fromTwilio(ctx, q, s.receiving(SMS, ""), p[2:])
 	case len(p) == 7 && p[0] == "twilio" && p[1] == "accounts" && p[2] != "" && p[3] == "cases":
 		return s.fromTwilio(ctx, q, s.receiving(SMS, p[2]), p[4:])
+	case len(p) == 2 && p[0] == "twilio" && p[1] == "events":
+		return s.fromEventStreams(ctx, q, s.receiving(SMS, ""))
+	case len(p) == 4 && p[0] == "twilio" && p[1] == "accounts" && p[2] != "" && p[3] == "events":
+		return s.fromEventStreams(ctx, q, s.receiving(SMS, p[2]))
 	case len(p) == 1 && p[0] == "smtp":
 		return s.fromMailServer(ctx, q)
 	}
@@ -107,6 +112,29 @@ func (s *Service) fromTwilio(ctx context.Context, q *web.Callback, from *account
 		d.facts = []carrier.Receipt{f}
 	}
 	return s.received(ctx, d)
+}
+
+// fromEventStreams takes the events of an account at Twilio that are about
+// notices of ours; the account may send other messages, which we keep nothing of.
+func (s *Service) fromEventStreams(ctx context.Context, q *web.Callback, from *account) web.Reply {
+	switch {
+	case from == nil:
+		return noSuchAddress
+	case len(q.Body) > twilio.MaxEvents:
+		return tooLarge
+	case from.smsHook == nil:
+		return s.forged(ctx, from)
+	}
+	events, ok, err := from.smsHook.ReadEvents(q.Query, q.Body, q.Header(twilio.SignatureHeader))
+	switch {
+	case err != nil:
+		return unreadable(err)
+	case !ok:
+		return s.forged(ctx, from)
+	case len(events.Facts) == 0:
+		return web.Reply{Status: http.StatusNoContent}
+	}
+	return s.received(ctx, &delivery{from: from, raw: events.Ours, facts: events.Facts})
 }
 
 // forged refuses a callback whose signature is wrong. It is counted, and it

@@ -60,7 +60,7 @@ func (s *Service) postEvents(ctx context.Context, steps []step) {
 	} else if ctx.Err() == nil {
 		s.log.DebugContext(ctx, "event webhook not taken", "status", status, "error", err, "events", len(steps))
 	}
-	s.retryEvents(steps)
+	s.again(s.events, steps, s.cfg.RetryFor)
 }
 
 func compare(a, b uint64) int {
@@ -73,7 +73,9 @@ func compare(a, b uint64) int {
 	return 0
 }
 
-func (s *Service) retryEvents(steps []step) {
+// again puts what was not taken back into its outbox, each step after a longer
+// pause, until its message is older than limit.
+func (s *Service) again(from *outbox, steps []step, limit time.Duration) {
 	s.stats.callbacksFailed.Add(int64(len(steps)))
 	now := s.cfg.Now()
 	kept := steps[:0]
@@ -84,7 +86,7 @@ func (s *Service) retryEvents(steps []step) {
 		}
 		s.record.mu.Lock()
 		live := st.era == s.record.era && st.message < s.record.count
-		expired := live && now.Sub(s.record.at(st.message).env.at) > s.cfg.RetryFor
+		expired := live && now.Sub(s.record.at(st.message).env.at) > limit
 		s.record.mu.Unlock()
 		if !live || expired {
 			s.stats.receiptsGivenUp.Add(1)
@@ -93,7 +95,7 @@ func (s *Service) retryEvents(steps []step) {
 		st.at = now.Add(pause).UnixNano()
 		kept = append(kept, st)
 	}
-	s.events.push(kept...)
+	from.push(kept...)
 }
 
 // deliver makes one callback request and drains its answer.

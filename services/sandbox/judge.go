@@ -62,7 +62,7 @@ func (s *Service) Summary(caseID string, twice int) Summary {
 		Callbacks: CallbackSummary{
 			Delivered: s.stats.callbacksDelivered.Load(), Failed: s.stats.callbacksFailed.Load(),
 			GivenUp: s.stats.receiptsGivenUp.Load(), Lost: s.stats.receiptsLost.Load(),
-			Waiting: s.events.size() + s.callbacks.size(),
+			Waiting: s.events.size() + s.callbacks.size() + s.stream.size(),
 		},
 	}
 	r := s.record

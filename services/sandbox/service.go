@@ -33,7 +33,10 @@ type Config struct {
 
 	// EventWebhookURL is where SendGrid events go; empty means nowhere. SetEventWebhook changes it.
 	EventWebhookURL string
-	// SigningKey signs them (P-256); generated when nil.
+	// EventStreamURL is the webhook sink of Twilio's Event Streams; empty means that
+	// there is none. Status callbacks are posted besides.
+	EventStreamURL string
+	// SigningKey signs SendGrid's events (P-256); generated when nil.
 	SigningKey *ecdsa.PrivateKey
 	// HTTPClient delivers callbacks; it defaults to one with the vendors' 15 s time-out.
 	HTTPClient *http.Client
@@ -84,6 +87,7 @@ type Service struct {
 
 	events    *outbox // SendGrid
 	callbacks *outbox // Twilio
+	stream    *outbox // Twilio's Event Streams
 	requests  atomic.Uint64
 	lastBody  atomic.Pointer[content] // of the newest text message, for Faults.MixUp
 	canaries  map[uint64]bool         // address keys
@@ -131,7 +135,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, log: cfg.Log,
 		record: newRecord(cfg.KeepBodies), lists: newSuppressions(), queues: newBatches(cfg.CancelBefore),
-		events: newOutbox(cfg.MaxBacklog), callbacks: newOutbox(cfg.MaxBacklog),
+		events: newOutbox(cfg.MaxBacklog), callbacks: newOutbox(cfg.MaxBacklog), stream: newOutbox(cfg.MaxBacklog),
 		closed: make(chan struct{}), public: base64.StdEncoding.EncodeToString(der),
 	}
 	s.canaries = s.record.addressKeys(cfg.Canaries)
@@ -198,6 +202,7 @@ func (s *Service) SetFaults(f Faults) { s.faults.Store(&faulty{Faults: f}) }
 func (s *Service) Reset() {
 	s.events.reset()
 	s.callbacks.reset()
+	s.stream.reset()
 	s.record.mu.Lock()
 	s.record.reset()
 	s.record.mu.Unlock()
@@ -242,6 +247,9 @@ func (s *Service) Run(ctx context.Context) error {
 		defer close(singles)
 		s.callbacks.run(ctx, s.cfg.Now, 256, time.Millisecond, func(due []step) {
 			for _, one := range s.happen(due) {
+				if one.try == 0 && s.cfg.EventStreamURL != "" {
+					s.stream.push(one)
+				}
 				select {
 				case singles <- one:
 				case <-ctx.Done():
@@ -249,6 +257,9 @@ func (s *Service) Run(ctx context.Context) error {
 				}
 			}
 		})
+	})
+	all.Go(func() {
+		s.stream.run(ctx, s.cfg.Now, streamBatch, 20*time.Millisecond, func(due []step) { s.postStream(ctx, due) })
 	})
 	all.Wait()
 	return nil

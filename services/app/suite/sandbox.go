@@ -84,7 +84,7 @@ func newSandbox(s app.Settings, publicURL string, canaries []string, now func() 
 	return sandbox.New(sandbox.Config{
 		Now: now, Log: log, SigningKey: key, SendGridKey: s.SendGrid.APIKey,
 		TwilioAccountSID: s.Twilio.AccountSID, TwilioAuthToken: s.Twilio.AuthToken,
-		EventWebhookURL: publicURL + "/v1/receipts/sendgrid", Canaries: canaries,
+		EventWebhookURL: publicURL + "/v1/receipts/sendgrid", EventStreamURL: publicURL + "/v1/receipts/twilio/events", Canaries: canaries,
 	})
 }
 

@@ -7,5 +7,6 @@
 // Status callbacks are verified with twilio-go's RequestValidator.
 //
 // The notice id and attempt stand in the path of the status callback, so any
-// callback proves that Twilio has the message even when its answer was lost.
+// callback proves that Twilio has the message even when its answer was lost, and
+// so does any event of Event Streams, which repeats the callback's address.
 package twilio
