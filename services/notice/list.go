@@ -217,8 +217,8 @@ func (s *Service) toldBefore(ctx context.Context, p *plan, kind string, people [
 	for i := range people {
 		numbers[i] = people[i].named.Number
 	}
-	text := string(appendPeople([]byte(`SELECT m.person, c.kind, m.exposed FROM campaign c JOIN message m ON m.campaign=c.id
-		WHERE c.org=$1 AND c.case_id=$2 AND c.id<>$3 AND m.channel IN (1,2,3,4) AND m.state IN ($4,$5,$6,$7) AND m.person IN (`), numbers)) + ` ORDER BY c.id`
+	text := string(appendWho([]byte(`SELECT m.person, c.kind, m.exposed FROM campaign c JOIN message m ON m.campaign=c.id
+		WHERE c.org=$1 AND c.case_id=$2 AND c.id<>$3 AND m.channel IN (1,2,3,4) AND m.state IN ($4,$5,$6,$7) AND `), numbers)) + ` ORDER BY c.id`
 	rows, err := s.store.db.QueryContext(ctx, text, p.org, p.caseID, p.campaign, Accepted, Deferred, Delivered, Silent)
 	if err != nil {
 		return nil, fmt.Errorf("read who was told: %w", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"time"
 
@@ -255,17 +256,44 @@ func (l *ledger) moveText(ch Channel, people []person.Number, from, to State, wh
 	if s.onAttempt != 0 {
 		num(" AND attempt=", s.onAttempt)
 	}
-	return string(appendPeople(append(b, " AND person IN ("...), people))
+	return string(appendWho(append(b, " AND "...), people))
 }
 
-func appendPeople(b []byte, people []person.Number) []byte {
-	for i, p := range people {
+// appendWho writes the condition that a row is about one of people. Who stand close
+// together are a range without the few in between: its rows are read one after
+// the other, where each number of a list is looked up.
+func appendWho(b []byte, people []person.Number) []byte {
+	among, is := people, "person IN ("
+	if between, few := gaps(people); few {
+		b = fmt.Appendf(b, "person BETWEEN %d AND %d", people[0], people[len(people)-1])
+		if len(between) == 0 {
+			return b
+		}
+		among, is = between, " AND person NOT IN ("
+	}
+	b = append(b, is...)
+	for i, p := range among {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = strconv.AppendUint(b, uint64(p), 10)
 	}
 	return append(b, ')')
+}
+
+// gaps returns the numbers between people that are not theirs, if people stand in
+// order and there are few.
+func gaps(people []person.Number) (between []person.Number, few bool) {
+	n := len(people)
+	if n < 2 || !slices.IsSorted(people) || uint64(people[n-1]-people[0]) >= uint64(n+n/4) {
+		return nil, false
+	}
+	for i := 1; i < n; i++ {
+		for p := people[i-1] + 1; p < people[i]; p++ {
+			between = append(between, p)
+		}
+	}
+	return between, true
 }
 
 const messageColumns = `channel, person, state, reason, tries, flags, meaning, code, ladder, attempt, exposed, bind, place, told_at, at`
@@ -298,7 +326,7 @@ func messagesOf(ctx context.Context, q querier, campaign int64, people []person.
 	var all []message
 	for len(people) > 0 {
 		n := min(len(people), batch)
-		text := string(appendPeople([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel IN (0,1,2,3,4) AND person IN (`), people[:n]))
+		text := string(appendWho([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel IN (0,1,2,3,4) AND `), people[:n]))
 		some, err := scanMessages(q.QueryContext(ctx, text, campaign))
 		if err != nil {
 			return nil, err
@@ -319,7 +347,7 @@ func brief(ctx context.Context, q querier, campaign int64, ch Channel, people []
 	all := make([]message, 0, len(people))
 	for len(people) > 0 {
 		n := min(len(people), batch)
-		text := string(appendPeople([]byte(`SELECT `+briefColumns+` FROM message WHERE campaign=$1 AND channel=$2 AND person IN (`), people[:n]))
+		text := string(appendWho([]byte(`SELECT `+briefColumns+` FROM message WHERE campaign=$1 AND channel=$2 AND `), people[:n]))
 		var err error
 		if all, err = scanBrief(ctx, q, all, text, campaign, ch); err != nil {
 			return nil, err
@@ -353,7 +381,7 @@ func onChannel(ctx context.Context, q querier, campaign int64, ch Channel, peopl
 	var all []message
 	for len(people) > 0 {
 		n := min(len(people), batch)
-		text := string(appendPeople([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel=$2 AND person IN (`), people[:n]))
+		text := string(appendWho([]byte(`SELECT `+messageColumns+` FROM message WHERE campaign=$1 AND channel=$2 AND `), people[:n]))
 		some, err := scanMessages(q.QueryContext(ctx, text, campaign, ch))
 		if err != nil {
 			return nil, err
