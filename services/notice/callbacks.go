@@ -31,24 +31,28 @@ func (s *Service) Callbacks() *web.Callbacks {
 //	twilio/events, twilio/accounts/{account}/events
 //	smtp
 func (s *Service) called(ctx context.Context, q *web.Callback) web.Reply {
-	path, ok := strings.CutPrefix(q.Path, CallbackPath)
-	p := strings.Split(path, "/")
+	path, ours := strings.CutPrefix(q.Path, CallbackPath)
+	provider, rest, _ := strings.Cut(path, "/")
 	switch {
-	case !ok:
-	case len(p) == 1 && p[0] == "sendgrid":
-		return s.fromSendGrid(ctx, q, s.receiving(Email, ""))
-	case len(p) == 2 && p[0] == "sendgrid" && p[1] != "":
-		return s.fromSendGrid(ctx, q, s.receiving(Email, p[1]))
-	case len(p) == 5 && p[0] == "twilio" && p[1] == "cases":
-		return s.fromTwilio(ctx, q, s.receiving(SMS, ""), p[2:])
-	case len(p) == 7 && p[0] == "twilio" && p[1] == "accounts" && p[2] != "" && p[3] == "cases":
-		return s.fromTwilio(ctx, q, s.receiving(SMS, p[2]), p[4:])
-	case len(p) == 2 && p[0] == "twilio" && p[1] == "events":
-		return s.fromEventStreams(ctx, q, s.receiving(SMS, ""))
-	case len(p) == 4 && p[0] == "twilio" && p[1] == "accounts" && p[2] != "" && p[3] == "events":
-		return s.fromEventStreams(ctx, q, s.receiving(SMS, p[2]))
-	case len(p) == 1 && p[0] == "smtp":
+	case !ours:
+		return noSuchAddress
+	case provider == "sendgrid":
+		return s.fromSendGrid(ctx, q, s.receiving(Email, rest))
+	case provider == "smtp" && rest == "":
 		return s.fromMailServer(ctx, q)
+	case provider != "twilio":
+		return noSuchAddress
+	}
+	account := ""
+	if named, ok := strings.CutPrefix(rest, "accounts/"); ok {
+		account, rest, _ = strings.Cut(named, "/")
+	}
+	if rest == "events" {
+		return s.fromEventStreams(ctx, q, s.receiving(SMS, account))
+	}
+	about, ok := strings.CutPrefix(rest, "cases/")
+	if p := strings.Split(about, "/"); ok && len(p) == 3 {
+		return s.fromTwilio(ctx, q, s.receiving(SMS, account), p)
 	}
 	return noSuchAddress
 }

@@ -79,12 +79,12 @@ func TestACallbackReachesTheAccountItsPathNames(t *testing.T) {
 	})
 	s, _ := r.start("one")
 	for path, want := range map[string]int{
-		"/v1/receipts/sendgrid":        http.StatusForbidden, // reached, and not signed
-		"/v1/receipts/sendgrid/europe": http.StatusForbidden,
-		"/v1/receipts/sendgrid/asia":   http.StatusNotFound,
-		"/v1/receipts/sendgrid/":       http.StatusNotFound,
-		"/v1/receipts/twilio":          http.StatusNotFound,
-		"/v1/receipts/twilio/cases/2026-001/AAAAAAAAAAAAAAAAAAAAAA/1.0":                 http.StatusForbidden,
+		"/v1/receipts/sendgrid":                                         http.StatusForbidden, // reached, and not signed
+		"/v1/receipts/sendgrid/europe":                                  http.StatusForbidden,
+		"/v1/receipts/sendgrid/asia":                                    http.StatusNotFound,
+		"/v1/receipts/sendgrid/europe/x":                                http.StatusNotFound,
+		"/v1/receipts/twilio":                                           http.StatusNotFound,
+		"/v1/receipts/twilio/cases/2026-001/AAAAAAAAAAAAAAAAAAAAAA/1.0": http.StatusForbidden,
 		"/v1/receipts/twilio/accounts/spare/cases/2026-001/AAAAAAAAAAAAAAAAAAAAAA/1.0":  http.StatusForbidden,
 		"/v1/receipts/twilio/accounts/europe/cases/2026-001/AAAAAAAAAAAAAAAAAAAAAA/1.0": http.StatusNotFound,
 		"/v1/receipts/twilio/cases/2026-001/AAAAAAAAAAAAAAAAAAAAAA/1.0/more":            http.StatusNotFound,
@@ -92,6 +92,7 @@ func TestACallbackReachesTheAccountItsPathNames(t *testing.T) {
 		"/v1/receipts/twilio/accounts/spare/events":  http.StatusForbidden,
 		"/v1/receipts/twilio/accounts/europe/events": http.StatusNotFound,
 		"/v1/receipts/smtp":                          http.StatusUnauthorized,
+		"/v1/receipts/smtp/x":                        http.StatusNotFound,
 		"/v1/public/x/y":                             http.StatusNotFound,
 		"sendgrid":                                   http.StatusNotFound,
 	} {

@@ -6,8 +6,8 @@
 // that shows every message as its receiver would see it.
 //
 // It hears HTTP only, on the routes of Handler; it knows no bus, no journal and no store. It says
-// callbacks: SendGrid event webhooks (ECDSA P-256 over timestamp and body) and Twilio status
-// callbacks (HMAC-SHA1 over URL and parameters).
+// callbacks: SendGrid event webhooks (ECDSA P-256 over timestamp and body), Twilio status callbacks
+// (HMAC-SHA1 over URL and parameters) and Twilio's Event Streams (the same, with the body's hash).
 //
 // It does not guarantee that a vendor behaves so. Shapes are held against the vendors' published
 // OpenAPI files by contract/prism.sh and by a test; behaviour (limits, queues, suppressions,
