@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"tocsin.dev/pkg/web"
 	"tocsin.dev/services/notice/carrier"
 	"tocsin.dev/services/notice/sendgrid"
@@ -21,7 +19,7 @@ const CallbackPath = "/v1/receipts/"
 // Callbacks are where providers call back. A callback is answered 2xx only when
 // its body is stored and its facts are applied; providers repeat the others.
 func (s *Service) Callbacks() *web.Callbacks {
-	return &web.Callbacks{Answer: s.called, MaxBody: max(sendgrid.MaxEvents, smtp.MaxBounce, twilio.MaxCallback), Log: s.log}
+	return &web.Callbacks{Answer: s.called, MaxBody: max(sendgrid.MaxEvents, smtp.MaxBounce, twilio.MaxCallback, twilio.MaxEvents), Log: s.log}
 }
 
 // called answers a callback by its path:
@@ -173,5 +171,5 @@ func (s *Service) traced(ctx context.Context, d *delivery) context.Context {
 	if err != nil || a == nil || a.trace == "" {
 		return ctx
 	}
-	return withTrace(trace.ContextWithSpanContext(ctx, trace.SpanContext{}), a.trace)
+	return withTrace(ctx, a.trace)
 }
