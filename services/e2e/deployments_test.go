@@ -283,6 +283,9 @@ func TestEveryPublicPathLeadsToItsService(t *testing.T) {
 	}
 	callbacks := settingsOf(t, p, event.Notice).CallbacksListen
 	ingress := string(read(t, deployments, "helm/tocsin/templates/ingress.yaml"))
+	if !regexp.MustCompile(`path: /v1/receipts/\n.*\n.*-notice, port: \{name: callbacks\}`).MatchString(ingress) {
+		t.Error("the chart's ingress does not send /v1/receipts/ to the callbacks of notice")
+	}
 	for path, want := range map[string]struct{ service, listen string }{
 		"/v1/alerts/":   {event.Intake, settingsOf(t, p, event.Intake).Listen},
 		"/v1/receipts/": {event.Notice, callbacks},
