@@ -68,6 +68,7 @@ func (s *Service) listPlan(ctx context.Context, p *plan) error {
 	if err != nil || token == 0 {
 		return err
 	}
+	defer s.store.releasePlan(context.WithoutCancel(ctx), p.id, token)
 	ctx, span := s.tracer.Start(withTrace(ctx, p.trace), "notice list")
 	defer span.End()
 	if p, err = s.store.planByID(ctx, p.id); err != nil || p == nil {
@@ -346,10 +347,22 @@ func (s *Service) people(ctx context.Context, p *plan, numbers []person.Number) 
 	return all, erased, err
 }
 
-func (s *Service) contacts(ctx context.Context, q event.ContactsQuestion) (event.ContactsAnswer, error) {
+// A question waits in place for a scope that does not answer yet, as after a
+// restart of everything: three seconds, well below the lease of whoever asks.
+const (
+	askAgain = 20 * time.Millisecond
+	mostAsks = 150
+)
+
+func (s *Service) contacts(ctx context.Context, q event.ContactsQuestion) (a event.ContactsAnswer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	return bus.Ask[event.ContactsQuestion, event.ContactsAnswer](ctx, s.cfg.Bus, event.AskContacts, q)
+	for asked := 1; ; asked++ {
+		a, err = bus.Ask[event.ContactsQuestion, event.ContactsAnswer](ctx, s.cfg.Bus, event.AskContacts, q)
+		if !errors.Is(err, bus.ErrNobodyAnswers) || asked == mostAsks || rest(ctx, askAgain) != nil {
+			return a, err
+		}
+	}
 }
 
 // withGuardians gives every minor with a guardian the guardian's address; q is

@@ -182,6 +182,14 @@ func (s *store) leasePlan(ctx context.Context, id int64, worker string, now time
 	return token, nil
 }
 
+// releasePlan gives the planning job back, so that it need not be waited for
+// until the lease ends; which it does by itself if this fails.
+func (s *store) releasePlan(ctx context.Context, id, token int64) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, _ = s.db.ExecContext(ctx, `UPDATE plan SET lease_till=0 WHERE id=$1 AND token=$2`, id, token)
+}
+
 // errLost means that another worker has taken over: stop, write nothing more.
 var errLost = errors.New("the lease was taken over")
 

@@ -58,7 +58,9 @@ type rig struct {
 	cfg    func(*Config)
 	logs   *bytes.Buffer
 	sealed map[int]string // digests by revision
-	logMu  sync.Mutex
+	// stopScope takes scope away; startScope brings it back.
+	stopScope func()
+	logMu     sync.Mutex
 }
 
 // crowd is the people of the sealed list, as scope would answer them.
@@ -98,7 +100,7 @@ func newRigOn(t testing.TB, db *sqldb.DB, people []person.Contact, change func(*
 	r.makeKeys()
 	r.makeOrganisation("")
 	r.startSandbox()
-	r.startScope()
+	r.stopScope = r.startScope()
 	var err error
 	if r.desk, err = journal.New(r.nats.Connect(t, event.Desk), journal.Config{}); err != nil {
 		t.Fatal(err)
@@ -188,15 +190,17 @@ func goRun(t testing.TB, name string, f func(context.Context) error) (stop func(
 	return stop
 }
 
-func (r *rig) startScope() {
+func (r *rig) startScope() (stop func()) {
+	r.t.Helper()
 	nc := r.nats.Connect(r.t, event.Scope)
 	b, err := bus.New(nc, bus.Config{Service: event.Scope})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	bus.Answer(b, event.AskContacts, r.people.answer)
-	goRun(r.t, "scope", b.Run)
+	stop = goRun(r.t, "scope", b.Run)
 	<-b.Ready()
+	return stop
 }
 
 func (c *crowd) answer(_ context.Context, q event.ContactsQuestion) (event.ContactsAnswer, error) {
