@@ -52,6 +52,13 @@ type CallbackSummary struct {
 	Waiting   int   `json:"waiting"`
 }
 
+// Accepted is how many messages have been accepted so far, those to canaries among them.
+func (s *Service) Accepted() int {
+	s.record.mu.Lock()
+	defer s.record.mu.Unlock()
+	return int(s.record.count)
+}
+
 // Summary counts the record of a case; an empty case means everything. twice bounds the list of
 // people told more than once; below zero means no bound.
 func (s *Service) Summary(caseID string, twice int) Summary {

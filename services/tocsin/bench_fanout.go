@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,16 +38,18 @@ type benchFanoutCmd struct {
 
 // fanoutResult is the outcome of bench fanout, judged by the sandbox's record.
 type fanoutResult struct {
-	People             int     `json:"people"`
-	ToldOnce           int     `json:"told_once"`
-	ToldTwice          int     `json:"told_twice"`
-	NeverTold          int     `json:"never_told"`
-	InDoubt            int64   `json:"in_doubt"`
-	Unreachable        int64   `json:"unreachable"`
-	PossibleDuplicates int64   `json:"possible_duplicates"`
-	Kills              int     `json:"kills"`
-	Seconds            float64 `json:"seconds"`
-	PerSecond          float64 `json:"per_second"`
+	People             int   `json:"people"`
+	ToldOnce           int   `json:"told_once"`
+	ToldTwice          int   `json:"told_twice"`
+	NeverTold          int   `json:"never_told"`
+	InDoubt            int64 `json:"in_doubt"`
+	Unreachable        int64 `json:"unreachable"`
+	PossibleDuplicates int64 `json:"possible_duplicates"`
+	Kills              int   `json:"kills"`
+	// KillsSending is how many of the kills came after everybody was planned.
+	KillsSending int     `json:"kills_sending"`
+	Seconds      float64 `json:"seconds"`
+	PerSecond    float64 `json:"per_second"`
 	// CPU is user and system time of the killed and the last process, embedded
 	// NATS and every start included.
 	CPU        float64 `json:"cpu_us_per_notice"`
@@ -126,6 +130,8 @@ type fanout struct {
 	boxURL string
 	signer *seal.Signer
 	host   fanoutHost
+	// planned is how many people of the list notice has asked scope for, to plan.
+	planned atomic.Int64
 }
 
 func (f *fanout) prepare(ctx context.Context, parts *sync.WaitGroup) (err error) {
@@ -203,27 +209,16 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 		return r, err
 	}
 	began := time.Now()
-	killed := 0
-	for killed < f.Kill {
-		// Short lives, so that the kills fall into the sending and not after it.
-		pause := time.Duration(20+rand.IntN(180)) * time.Millisecond
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return r, ctx.Err()
-		}
-		f.host.end(syscall.SIGKILL)
-		killed++
-		if err := f.host.start(ctx); err != nil {
-			return r, err
-		}
+	killed, err := f.kill(ctx)
+	if err != nil {
+		return r, err
 	}
 	p, told, err := f.await(ctx, ask, began)
 	if err != nil {
 		return r, err
 	}
 	r = f.judge(p)
-	r.Kills, r.Seconds = killed, time.Since(began).Seconds()
+	r.Kills, r.KillsSending, r.Seconds = f.Kill, killed, time.Since(began).Seconds()
 	if p.LastSentAt != nil {
 		r.Seconds = p.LastSentAt.Sub(began).Seconds()
 	}
@@ -237,6 +232,49 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 	r.CPU = float64(f.host.cpu.Microseconds()) / float64(r.People)
 	r.PeakMB = float64(f.host.peakKB) * 1024 / 1e6
 	return r, nil
+}
+
+// kill kills the process at random moments of its work, and reports how many of
+// them fell into the sending.
+func (f *fanout) kill(ctx context.Context) (sending int, err error) {
+	moments := make([]float64, f.Kill)
+	for i := range moments {
+		moments[i] = rand.Float64()
+	}
+	slices.Sort(moments)
+	for _, m := range moments {
+		for f.done() < m {
+			if err := wait(ctx, 2*time.Millisecond); err != nil {
+				return sending, err
+			}
+		}
+		// What is done is seen when the provider or scope has just answered; a life ends at any moment.
+		if err := wait(ctx, rand.N(100*time.Millisecond)); err != nil {
+			return sending, err
+		}
+		if f.planned.Load() == int64(f.People) {
+			sending++
+		}
+		f.host.end(syscall.SIGKILL)
+		if err := f.host.start(ctx); err != nil {
+			return sending, err
+		}
+	}
+	return sending, nil
+}
+
+// done is the share of the work that is done. To plan takes a quarter of the time.
+func (f *fanout) done() float64 {
+	return (0.25*float64(f.planned.Load()) + 0.75*float64(f.box.Accepted())) / float64(f.People)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // forecastAt are the shares of people written to at which a forecast is asked for.
@@ -263,10 +301,8 @@ func (f *fanout) await(ctx context.Context, ask *bus.Bus, began time.Time) (o ev
 				}
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return o, told, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return o, told, err
 		}
 	}
 }

@@ -100,6 +100,7 @@ func (f *fanout) startScope(ctx context.Context, parts *sync.WaitGroup) error {
 			a.Next = int64(len(q.Numbers))
 			return a, nil
 		}
+		f.planned.Store(max(f.planned.Load(), q.To))
 		for i := q.From; i < q.To; i++ {
 			a.Contacts = append(a.Contacts, fanoutContact(i, exposed))
 		}
