@@ -3,6 +3,7 @@ package sendgrid
 import (
 	"bytes"
 	"errors"
+	"strconv"
 )
 
 // Value is a JSON string as it stands in a body, still escaped.
@@ -39,7 +40,8 @@ func (m *Inspected) Value(slot int) (Value, bool) {
 var errInspect = errors.New("not a body of personalizations")
 
 // Inspect reads a body back with code that shares nothing with the writer and
-// calls f for every recipient in order, until f returns false.
+// calls f for every recipient in order, until f returns false. What f is given
+// holds until it returns.
 func Inspect(body []byte, f func(*Inspected) bool) error {
 	s := scanner{b: body}
 	if !s.open('{') {
@@ -48,12 +50,14 @@ func Inspect(body []byte, f func(*Inspected) bool) error {
 	if key, ok := s.str(); !ok || string(key) != "personalizations" || !s.open(':') || !s.open('[') {
 		return errInspect
 	}
+	var m Inspected
+	part := func(key []byte) bool { return s.part(key, &m) }
 	for first := true; !s.open(']'); first = false {
 		if !first && !s.open(',') {
 			return errInspect
 		}
-		var m Inspected
-		if err := s.object(func(key []byte) bool { return s.part(key, &m) }); err != nil {
+		m = Inspected{}
+		if err := s.object(part); err != nil {
 			return err
 		}
 		if !f(&m) {
@@ -107,15 +111,21 @@ func (s *scanner) part(key []byte, m *Inspected) bool {
 }
 
 func (s *scanner) substitution(key []byte, m *Inspected) bool {
-	for i := range MaxSlots {
-		switch string(key) {
-		case textTags[i]:
-			m.have |= 1 << (2 * i)
-			return s.value(&m.values[i])
-		case htmlTags[i]:
-			m.have |= 2 << (2 * i)
-			return s.value(&m.html[i])
-		}
+	name, ours := bytes.CutPrefix(key, []byte(tagMark))
+	name, whole := bytes.CutSuffix(name, []byte("-"))
+	if !ours || !whole || len(name) < 2 {
+		return false
+	}
+	i, err := strconv.Atoi(string(name[1:]))
+	switch {
+	case err != nil || i < 0 || i >= MaxSlots:
+		return false
+	case string(key) == textTags[i]:
+		m.have |= 1 << (2 * i)
+		return s.value(&m.values[i])
+	case string(key) == htmlTags[i]:
+		m.have |= 2 << (2 * i)
+		return s.value(&m.html[i])
 	}
 	return false
 }
