@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -128,17 +127,29 @@ func (h *fanoutHost) start(ctx context.Context) error {
 
 // end ends the process and adds up what it used.
 func (h *fanoutHost) end(how os.Signal) {
+	h.peakKB = max(h.peakKB, peakKB(h.process.Process.Pid))
 	_ = h.process.Process.Signal(how)
 	<-h.ended
-	if u, ok := h.process.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		h.cpu += h.process.ProcessState.UserTime() + h.process.ProcessState.SystemTime()
-		h.peakKB = max(h.peakKB, u.Maxrss)
+	h.cpu += h.process.ProcessState.UserTime() + h.process.ProcessState.SystemTime()
+}
+
+// peakKB is the most memory that a running process has had resident, in KiB
+// (Linux; 0 elsewhere). What wait4 says would count the parent's as well: a
+// process takes the peak of whoever started it over when it begins (exec_mmap).
+func peakKB(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
 	}
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	var kb int64
+	_, _ = fmt.Sscan(peak, &kb)
+	return kb
 }
 
 // connect opens a connection that outlives the server's deaths.
 func (h *fanoutHost) connect(user string) (*nats.Conn, error) {
-	options := append(natsd.ClientOptions(user, h.passwords[user]), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	options := append(natsd.ClientOptions(user, h.passwords[user]), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(5*time.Millisecond, 0))
 	return nats.Connect("nats://"+h.nats, options...)
 }
 
