@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tocsin.dev/pkg/person"
+	"tocsin.dev/pkg/sqldb"
 )
 
 // attempt is one row of the write-ahead log.
@@ -90,15 +91,71 @@ func scanAttempt(row interface{ Scan(...any) error }) (*attempt, error) {
 	return &a, err
 }
 
-// begin writes an attempt down and gives it its id.
+// begin writes an attempt down. One without an id gets one.
 func (l *ledger) begin(a *attempt) error {
-	err := l.tx.QueryRowContext(l.ctx, `INSERT INTO attempt (plan, campaign, channel, chunk, token, state, people, n, digest, flags, account, batch, send_at, trace, at)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15) RETURNING id`,
-		a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.account, a.batch, a.sendAt, a.trace, l.now).Scan(&a.id)
+	if a.id == 0 {
+		ids, err := reserveIDs(l.ctx, l.tx, l.db.Engine, 1)
+		if err != nil {
+			return err
+		}
+		a.id = ids[0]
+	}
+	_, err := l.tx.ExecContext(l.ctx, `INSERT INTO attempt (id, plan, campaign, channel, chunk, token, state, people, n, digest, flags, account, batch, send_at, trace, at)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)`,
+		a.id, a.plan, a.campaign, a.channel, a.chunk, a.token, attemptOpen, packPeople(a.people), len(a.people), a.digest, a.flags, a.account, a.batch, a.sendAt, a.trace, l.now)
 	if err != nil {
 		return fmt.Errorf("ledger: begin attempt: %w", err)
 	}
 	return nil
+}
+
+// idsAtOnce is how many ids of attempts a process takes at a time. What it does
+// not use is never used.
+const idsAtOnce = 64
+
+// attemptID returns the id of an attempt that is not written down yet, so that
+// a request, which carries it, can be composed before.
+func (s *store) attemptID(ctx context.Context) (int64, error) {
+	s.idMu.Lock()
+	defer s.idMu.Unlock()
+	if len(s.ids) == 0 {
+		err := s.db.Tx(ctx, func(tx *sql.Tx) (err error) {
+			s.ids, err = reserveIDs(ctx, tx, s.db.Engine, idsAtOnce)
+			return err
+		})
+		if err != nil {
+			s.ids = nil
+			return 0, err
+		}
+	}
+	id := s.ids[0]
+	s.ids = s.ids[1:]
+	return id, nil
+}
+
+// reserveIDs takes n ids that no other attempt has or will have.
+func reserveIDs(ctx context.Context, tx *sql.Tx, engine sqldb.Engine, n int) ([]int64, error) {
+	ids := make([]int64, n)
+	if engine == sqldb.SQLite { // its own counter cannot be moved on without a row
+		if err := tx.QueryRowContext(ctx, `UPDATE attempt_id SET next=next+$1 RETURNING next-$1`, n).Scan(&ids[0]); err != nil {
+			return nil, fmt.Errorf("ledger: reserve ids: %w", err)
+		}
+		for i := range ids {
+			ids[i] = ids[0] + int64(i)
+		}
+		return ids, nil
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT nextval(pg_get_serial_sequence('attempt','id')) FROM generate_series(1,$1)`, n)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: reserve ids: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for i := 0; rows.Next(); i++ {
+		if err := rows.Scan(&ids[i]); err != nil {
+			return nil, fmt.Errorf("ledger: reserve ids: %w", err)
+		}
+	}
+	return ids, rows.Err()
 }
 
 // close records what an attempt came to. A recall is final: whatever answer

@@ -24,7 +24,8 @@ func (w *worker) deliver(ctx context.Context, k *content, runs []*run) error {
 	case Email:
 		return w.deliverEmail(ctx, k, runs)
 	case SMS:
-		return w.deliverSMS(ctx, k, runs)
+		w.deliverSMS(ctx, k, runs)
+		return nil
 	default:
 		return w.deliverPaper(ctx, k, runs)
 	}
@@ -73,20 +74,58 @@ func (w *worker) mail(ctx context.Context, k *content, r *run) (carrier.Answer, 
 	if w.account.smtp != nil {
 		return w.mailOwn(ctx, k, r)
 	}
+	if r.body == nil {
+		if err := w.composeEmail(k, r); err != nil {
+			return unsent, err
+		}
+	}
+	a := w.account.mail.Send(ctx, r.bytes)
+	w.account.heard(a)
+	if a.Class == carrier.Accepted {
+		bodies.Put(r.body) // otherwise a dying connection may still read it
+	}
+	r.body, r.bytes = nil, nil
+	return a, nil
+}
+
+// composeAhead composes what is sent first: as many emails as go out at once,
+// so that a batch of whole letters does not fill the memory, or all texts.
+func (w *worker) composeAhead(k *content, runs []*run) error {
+	if w.c.channel == Email && w.account.smtp == nil {
+		for _, r := range runs[:min(parallel, len(runs))] {
+			if err := w.composeEmail(k, r); err != nil {
+				return err
+			}
+		}
+	}
+	if w.c.channel != SMS {
+		return nil
+	}
+	for _, r := range runs {
+		r.texts = make([]string, len(r.letters))
+		for i := range r.letters {
+			var err error
+			if r.texts[i], err = w.textOf(&r.letters[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// composeEmail writes the body of a request and reads it back. An error means
+// that a letter did not pass the check.
+func (w *worker) composeEmail(k *content, r *run) (err error) {
 	b, _ := bodies.Get().(*sendgrid.Body)
 	body, err := w.compose(k, r, b)
 	if err != nil {
-		return unsent, err
+		return err
 	}
 	if err := w.inspectEmail(body, r); err != nil {
-		return unsent, err
+		return err
 	}
-	a := w.account.mail.Send(ctx, body)
-	w.account.heard(a)
-	if a.Class == carrier.Accepted {
-		bodies.Put(b) // otherwise a dying connection may still read it
-	}
-	return a, nil
+	r.body, r.bytes = b, body
+	return nil
 }
 
 // mayGo is false once the order may not send or the process is ending.

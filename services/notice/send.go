@@ -9,10 +9,10 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
-	"tocsin.dev/pkg/category"
 	"tocsin.dev/pkg/person"
 	"tocsin.dev/pkg/wording"
 	"tocsin.dev/services/notice/carrier"
+	"tocsin.dev/services/notice/sendgrid"
 )
 
 // work sends what is planned on a chunk. It returns when the chunk is due again.
@@ -91,6 +91,11 @@ type run struct {
 	letters []letter
 	answers []carrier.Answer // one for each letter, or a single one for all
 	canary  *canary          // whose letter is the last one, if there is one
+	// What was composed before the request was written down: the body of an email,
+	// or the texts of messages. Later requests of a batch are composed in their turn.
+	body  *sendgrid.Body
+	bytes []byte // of body
+	texts []string
 }
 
 // another means that the round did something and there may be more.
@@ -98,247 +103,19 @@ const another = time.Duration(-1)
 
 // round sends one batch. It returns another, or how long the chunk can wait.
 func (w *worker) round(ctx context.Context) (wait time.Duration, err error) {
-	s := w.s
-	if ok, err := s.store.mayGo(ctx, w.p.id); err != nil || !ok {
-		return 0, err
-	}
-	k, refusal, err := s.verified(ctx, w.p)
-	if err != nil {
-		return 0, err
-	}
-	if refusal != nil {
-		return 0, s.refusePlan(ctx, w.p, refusal)
-	}
-	if k.waits(s) {
-		return time.Second, nil
-	}
-	rows, err := s.planned(ctx, w.p.campaign, w.c)
-	if err != nil || len(rows) == 0 {
-		return 0, err
-	}
-	all := len(rows)
-	if w.c.channel == SMS {
-		now := s.cfg.Now()
-		may, next := k.awake(rows, now)
-		if len(may) == 0 {
-			return min(next.Sub(now), quietLook), nil
-		}
-		if err := w.sayOverridden(ctx, k, may); err != nil {
-			return 0, err
-		}
-		rows = may
-	}
-	if w.account, rows, err = s.route(ctx, w.c.channel, rows); err != nil {
-		return 0, err
-	}
-	if wait, err := s.reserve(ctx, w.account, k.org.Sender, len(rows)); err != nil || wait > 0 {
+	out, wait, err := w.ready(ctx)
+	if err != nil || out == nil {
 		return wait, err
 	}
-	letters, err := w.prepare(ctx, k, rows)
-	if err != nil || len(letters) == 0 {
-		return another, err
-	}
-	if w.c.channel == Email && s.cfg.hasDomainLimits() {
-		reserved := len(letters)
-		if letters, wait, err = s.withinDomains(ctx, letters); err != nil {
-			return 0, err
-		}
-		if err := s.giveBack(ctx, w.account, k.org.Sender, reserved-len(letters)); err != nil {
-			return 0, err
-		}
-		if len(letters) == 0 {
-			return wait, nil
-		}
-	}
-	if len(w.canariesOf(k.org)) > 0 {
-		w.most = min(w.most, pageSize-1) // the canary takes a place
-	}
-	runs := w.divide(letters)
-	if a := w.holdBack(ctx, k, runs); a.Class != carrier.Accepted {
-		return w.notHeld(ctx, runs[0], a), nil
-	}
-	if err := w.writeAhead(ctx, runs); errors.Is(err, errChanged) {
-		return another, nil
-	} else if err != nil {
+	if err := w.deliver(ctx, out.k, out.runs); err != nil {
 		return 0, err
 	}
-	w.addCanaries(k, runs)
-	if err := w.deliver(ctx, k, runs); err != nil {
-		return 0, err
-	}
-	wait, err = w.record(ctx, runs)
-	if wait == another && len(letters) == all {
+	wait, err = w.record(ctx, out.runs)
+	if wait == another && out.all {
 		return 0, err // all that was read has gone out; whatever is planned again is found when the chunk is given back
 	}
 	return wait, err
 }
-
-// planned returns what sending needs to know of the planned messages of a
-// chunk, at most one page.
-func (s *Service) planned(ctx context.Context, campaign int64, c *chunk) ([]message, error) {
-	rows, err := s.store.db.QueryContext(ctx, `SELECT person, flags, exposed, bind, tries, place, attempt FROM message
-		WHERE campaign=$1 AND channel=$2 AND person BETWEEN $3 AND $4 AND state=$5 ORDER BY person LIMIT $6`,
-		campaign, c.channel, c.first, c.last, Planned, pageSize)
-	if err != nil {
-		return nil, fmt.Errorf("ledger: read planned: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	all := make([]message, 0, pageSize)
-	for rows.Next() {
-		m := message{channel: c.channel, state: Planned, reason: ReasonHandOver}
-		if err := rows.Scan(&m.person, &m.flags, &m.exposed, &m.bind, &m.tries, &m.place, &m.attempt); err != nil {
-			return nil, fmt.Errorf("ledger: read planned: %w", err)
-		}
-		all = append(all, m)
-	}
-	return all, rows.Err()
-}
-
-// prepare asks for the contacts of the rows and lays their letters out. Every
-// letter is held against what was planned for its person number; one that does
-// not fit blocks the sending and is named.
-func (w *worker) prepare(ctx context.Context, k *content, rows []message) ([]letter, error) {
-	numbers := make([]person.Number, len(rows))
-	byNumber := make(map[person.Number]*message, len(rows))
-	for i := range rows {
-		numbers[i] = rows[i].person
-		byNumber[rows[i].person] = &rows[i]
-	}
-	people, erased, err := w.s.people(ctx, w.p, numbers)
-	if err != nil {
-		return nil, err
-	}
-	if err := w.dropErased(ctx, erased); err != nil {
-		return nil, err
-	}
-	if len(people)+len(erased) != len(rows) {
-		return nil, block("list_mismatch", "scope answered %d of %d people of chunk %d", len(people)+len(erased), len(rows), w.c.no)
-	}
-	mark := w.s.secrets.marker(w.p.org, w.p.caseID, k.order.Kind, w.p.revision)
-	letters := make([]letter, 0, len(people))
-	for _, to := range people {
-		row := byNumber[to.named.Number]
-		if row == nil {
-			return nil, block("list_mismatch", "scope answered person %d, who was not asked for or twice", to.named.Number)
-		}
-		delete(byNumber, to.named.Number)
-		one, err := w.letter(k, mark, row, to)
-		if err != nil {
-			return nil, err
-		}
-		letters = append(letters, one)
-	}
-	return letters, nil
-}
-
-func (w *worker) letter(k *content, mark *marker, row *message, to recipient) (l letter, err error) {
-	n := row.person
-	if k.order.Kind == correction && !corrected(to.named, category.Set(row.exposed)) {
-		return l, block("record_mismatch", "the list shows again what person %d was told in error", n)
-	}
-	if mark.bind(n, to.reach, to.named) != row.bind || uint32(to.named.Exposed) != row.exposed {
-		return l, block("record_mismatch", "the contact record of person %d is not the one that was planned", n)
-	}
-	l = letter{row: row, to: to, text: k.text(to, w.c.channel)}
-	if l.text == nil {
-		return l, block("no_text", "person %d has no approved text on %s", n, w.c.channel)
-	}
-	l.id = mark.notice(n, w.c.channel, l.text.digest)
-	l.rec = wording.Recipient{Contact: to.named, Reference: reference(l.id), PossibleDuplicate: row.flags&flagDuplicate != 0}
-	l.v = l.text.Variant(l.rec)
-	for _, f := range l.v.Slots {
-		if l.rec.Value(f, l.text.Language()) == "" {
-			return l, block("empty_merge", "person %d has no {{%s}}, which the text %s needs", n, f, l.text.Key())
-		}
-	}
-	return l, nil
-}
-
-func (w *worker) dropErased(ctx context.Context, erased []person.Number) error {
-	if len(erased) == 0 {
-		return nil
-	}
-	counts, err := w.s.store.write(ctx, w.p.campaign, w.s.cfg.Now(), func(l *ledger) error {
-		_, err := l.move(w.c.channel, erased, Planned, Excluded, ReasonErased, set{})
-		return err
-	})
-	w.s.meters.changes(ctx, counts)
-	return err
-}
-
-// divide groups letters that can share a request or a series.
-func (w *worker) divide(letters []letter) []*run {
-	type key struct {
-		t   *text
-		v   *wording.Variant
-		dup bool
-		why Reason
-	}
-	most := w.most
-	if w.account.smtp != nil {
-		most = 1 // every message is a request of its own
-	}
-	at := map[key]*run{}
-	var runs []*run
-	for _, l := range letters {
-		k := key{t: l.text, v: l.v, dup: l.rec.PossibleDuplicate, why: l.row.reason}
-		if w.c.channel != Email {
-			k.v = nil // every text message is a request of its own
-		}
-		r := at[k]
-		if r == nil || len(r.letters) >= most || w.c.channel == Email && !cleanLetter(&l) {
-			r = &run{}
-			runs = append(runs, r)
-			if w.c.channel != Email || cleanLetter(&l) {
-				at[k] = r
-			}
-		}
-		r.letters = append(r.letters, l)
-	}
-	return runs
-}
-
-// writeAhead writes every request of a batch down before any of them is made,
-// under the fence of the chunk. No record, no call.
-func (w *worker) writeAhead(ctx context.Context, runs []*run) error {
-	now := w.s.cfg.Now()
-	parent := traceOf(ctx)
-	counts, err := w.s.store.write(ctx, w.p.campaign, now, func(l *ledger) error {
-		if err := l.fence(w.c, now.Add(w.s.cfg.Lease).UnixMilli()); err != nil {
-			return err
-		}
-		for _, r := range runs {
-			a := attempt{plan: w.p.id, campaign: w.p.campaign, channel: w.c.channel, chunk: w.c.no, token: w.c.token,
-				digest: r.letters[0].text.digest, account: w.account.name, batch: r.attempt.batch, sendAt: r.attempt.sendAt, trace: parent, people: make([]person.Number, len(r.letters))}
-			for i := range r.letters {
-				a.people[i] = r.letters[i].row.person
-				a.flags |= r.letters[i].row.flags & flagDuplicate
-			}
-			if err := l.begin(&a); err != nil {
-				return err
-			}
-			if !w.s.cfg.withoutWriteAhead {
-				n, err := l.move(w.c.channel, a.people, Planned, Submitted, r.letters[0].row.reason, set{attempt: a.id})
-				if err != nil {
-					return err
-				}
-				if n != int64(len(a.people)) {
-					return errChanged // a receipt or another worker was faster: look again
-				}
-			}
-			r.attempt = a
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	w.s.meters.changes(ctx, counts)
-	return nil
-}
-
-// errChanged means that messages changed between reading and writing.
-var errChanged = errors.New("messages changed meanwhile")
 
 // record writes down what the requests came to, whatever became of the lease:
 // the truth needs no permission. ctx may have ended; this must not.

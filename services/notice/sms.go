@@ -19,26 +19,14 @@ const smsParallel = 64
 // within two seconds, and those under way must come to their end too.
 const lookEvery = 200 * time.Millisecond
 
-func (w *worker) deliverSMS(ctx context.Context, k *content, runs []*run) error {
+func (w *worker) deliverSMS(ctx context.Context, k *content, runs []*run) {
 	for _, r := range runs {
 		r.answers = make([]carrier.Answer, len(r.letters))
-		texts := make([]string, len(r.letters))
-		var bad error
 		for i := range r.letters {
 			r.answers[i] = carrier.Answer{Class: carrier.NotSent, Detail: "held back"}
-			if bad == nil {
-				texts[i], bad = w.textOf(&r.letters[i])
-			}
 		}
-		if bad != nil {
-			if _, err := w.record(ctx, runs); err != nil {
-				return err
-			}
-			return bad
-		}
-		w.series(ctx, k, r, texts)
+		w.series(ctx, k, r)
 	}
-	return nil
 }
 
 func (w *worker) textOf(l *letter) (string, error) {
@@ -51,14 +39,14 @@ func (w *worker) textOf(l *letter) (string, error) {
 
 // series sends the text messages of a run, several at once, until it is done
 // or the order may not go on.
-func (w *worker) series(ctx context.Context, k *content, r *run, texts []string) {
+func (w *worker) series(ctx context.Context, k *content, r *run) {
 	halt, stop := context.WithCancel(ctx)
 	var next atomic.Int64
 	send := func() {
-		for i := int(next.Add(1) - 1); i < len(texts) && halt.Err() == nil; i = int(next.Add(1) - 1) {
+		for i := int(next.Add(1) - 1); i < len(r.texts) && halt.Err() == nil; i = int(next.Add(1) - 1) {
 			l := &r.letters[i]
 			r.answers[i] = w.account.sms.Send(ctx, twilio.SMS{
-				To: l.to.reach.Phone.Reveal(), From: w.account.senderOf(k.org.Sender), Body: texts[i], Validity: w.account.validity, Case: w.p.caseID,
+				To: l.to.reach.Phone.Reveal(), From: w.account.senderOf(k.org.Sender), Body: r.texts[i], Validity: w.account.validity, Case: w.p.caseID,
 				Notice: l.id, Attempt: r.attempt.id, Pos: i,
 			})
 			w.account.heard(r.answers[i])
@@ -69,7 +57,7 @@ func (w *worker) series(ctx context.Context, k *content, r *run, texts []string)
 	}
 	var senders, watcher sync.WaitGroup
 	watcher.Go(func() { w.watch(halt, stop) })
-	for range min(smsParallel, len(texts)) {
+	for range min(smsParallel, len(r.texts)) {
 		senders.Go(send)
 	}
 	senders.Wait()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"tocsin.dev/pkg/person"
@@ -32,6 +33,9 @@ type store struct {
 	db *sqldb.DB
 	// shard spreads the counters, so that replicas do not wait for each other.
 	shard int
+
+	idMu sync.Mutex
+	ids  []int64 // of attempts, reserved and not used yet
 }
 
 // batch is the most rows of one statement.
