@@ -91,21 +91,16 @@ func (w *worker) mail(ctx context.Context, k *content, r *run) (carrier.Answer, 
 // composeAhead composes what is sent first: as many emails as go out at once,
 // so that a batch of whole letters does not fill the memory, or all texts.
 func (w *worker) composeAhead(k *content, runs []*run) error {
-	if w.c.channel == Email && w.account.smtp == nil {
+	switch {
+	case w.c.channel == Email && w.account.smtp == nil:
 		for _, r := range runs[:min(parallel, len(runs))] {
 			if err := w.composeEmail(k, r); err != nil {
 				return err
 			}
 		}
-	}
-	if w.c.channel != SMS {
-		return nil
-	}
-	for _, r := range runs {
-		r.texts = make([]string, len(r.letters))
-		for i := range r.letters {
-			var err error
-			if r.texts[i], err = w.textOf(&r.letters[i]); err != nil {
+	case w.c.channel == SMS:
+		for _, r := range runs {
+			if err := w.composeTexts(r); err != nil {
 				return err
 			}
 		}

@@ -29,6 +29,16 @@ func (w *worker) deliverSMS(ctx context.Context, k *content, runs []*run) {
 	}
 }
 
+func (w *worker) composeTexts(r *run) (err error) {
+	r.texts = make([]string, len(r.letters))
+	for i := range r.letters {
+		if r.texts[i], err = w.textOf(&r.letters[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w *worker) textOf(l *letter) (string, error) {
 	m, err := l.text.Render(l.rec)
 	if err != nil {

@@ -209,7 +209,7 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 		return r, err
 	}
 	began := time.Now()
-	killed, err := f.kill(ctx)
+	sending, err := f.kill(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -218,7 +218,7 @@ func (f *fanout) play(ctx context.Context, parts *sync.WaitGroup) (r fanoutResul
 		return r, err
 	}
 	r = f.judge(p)
-	r.Kills, r.KillsSending, r.Seconds = f.Kill, killed, time.Since(began).Seconds()
+	r.Kills, r.KillsSending, r.Seconds = f.Kill, sending, time.Since(began).Seconds()
 	if p.LastSentAt != nil {
 		r.Seconds = p.LastSentAt.Sub(began).Seconds()
 	}
