@@ -21,17 +21,9 @@ type outgoing struct {
 
 // ready gets a batch ready, up to the words and the record of every request, so
 // that hardly anything is left to do between the record and the request: what
-// dies there is in doubt although nobody got it. Few batches are got ready at
-// once (Service.preparing): what is half ready is lost with the process.
-// Without a batch it returns another, or how long the chunk can wait.
+// dies there is in doubt although nobody got it. Without a batch it returns another, or how long the chunk can wait.
 func (w *worker) ready(ctx context.Context) (out *outgoing, wait time.Duration, err error) {
 	s := w.s
-	select {
-	case s.preparing <- struct{}{}:
-		defer func() { <-s.preparing }()
-	case <-ctx.Done():
-		return nil, 0, ctx.Err()
-	}
 	if ok, err := s.store.mayGo(ctx, w.p.id); err != nil || !ok {
 		return nil, 0, err
 	}

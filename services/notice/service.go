@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -233,8 +232,6 @@ type Service struct {
 	receipts  *receiver
 
 	kick chan struct{} // work may be waiting
-	// preparing holds one for every batch that is being got ready.
-	preparing chan struct{}
 	// dead makes a test's process stop writing at once, as SIGKILL does.
 	dead atomic.Bool
 	jobs sync.WaitGroup
@@ -253,9 +250,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		cfg: cfg, log: cfg.Log, tracer: cfg.Tracer.Tracer("tocsin.dev/services/notice"),
 		secrets: secrets{cfg.Key}, kick: make(chan struct{}, 1), attempts: newAttemptCache(),
-		// One core is left to receipts, which come at the same time.
-		preparing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
-		canaryTo:  canaryAddresses(cfg.Organisations),
+		canaryTo: canaryAddresses(cfg.Organisations),
 	}
 	s.keys.path, s.keys.what, s.keys.load = cfg.Keyring, "keyring of approvals", seal.LoadKeyring
 	s.testers.path, s.testers.what, s.testers.load = cfg.Users, "file of users", loadTesters

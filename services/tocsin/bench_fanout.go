@@ -46,7 +46,7 @@ type fanoutResult struct {
 	Unreachable        int64 `json:"unreachable"`
 	PossibleDuplicates int64 `json:"possible_duplicates"`
 	Kills              int   `json:"kills"`
-	// KillsSending is how many of the kills came after everybody was planned.
+	// KillsSending is how many of the kills came after the last page had been asked for, to plan.
 	KillsSending int     `json:"kills_sending"`
 	Seconds      float64 `json:"seconds"`
 	PerSecond    float64 `json:"per_second"`
